@@ -1,0 +1,1713 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The counting core of pcpuref. pcpuref.h says what it does for its users,
+ * Documentation/design.rst argues in full why it is right; this is the map.
+ *
+ * WHERE THE COUNT IS
+ *
+ * The count is the shared counter plus the sum of the per-CPU counters. In
+ * per-CPU mode the shared counter also holds BIAS, so that nothing which
+ * happens to it alone can look like zero. The counters may wrap and may be
+ * negative; only their sum modulo 2^BITS_PER_LONG means something.
+ *
+ *   LONG_MIN        -BIAS          0                BIAS            LONG_MAX
+ *      |---- LEAKED ---|---- DEAD ---|--- references ---|--- biased ---|
+ *          (centre)        (centre)
+ *
+ * A negative count is stuck. One zone means that it was released when misuse
+ * was noticed (DEAD: tryget fails for good), the other that it was not (LEAKED:
+ * tryget succeeds, release never comes). Whoever finds a stuck count puts it
+ * back into the middle of its zone; a zone is a quarter of the number range
+ * wide, too far for unbalanced gets and puts to cross before the next one does.
+ *
+ * FROM PER-CPU TO ATOMIC
+ *
+ *   word: counters      word: counters|ATOMIC          word: counters|ATOMIC
+ *   count: BIAS+x       count: BIAS+x+(slow adds)      count: x+sum
+ *   ------------------+------------------------------+---------------------->
+ *      per-CPU mode   |  switching: a grace period    |  atomic mode
+ *                tag word                    sum, then one add
+ *
+ * A CPU that saw the untagged word adds to its counter with preemption
+ * disabled since before it looked. When the grace period is over there is no
+ * such CPU, the counters stand still, and what they hold is visible. One
+ * addition moves the sum over and the bias out, so that no intermediate value
+ * exists that a put could take for zero.
+ *
+ * ONE GRACE PERIOD AT A TIME
+ *
+ * All state but the count stands under a raw spinlock of this reference alone.
+ * Requests change what is wanted (live, force_atomic, confirmations); then
+ * __pcpuref_settle() takes what steps are possible. While a grace period is
+ * under way (busy) none is, and its end settles again. So a request never
+ * waits, and one that meets a switch in flight takes effect when that is over.
+ * A kill tags the word at once all the same: dead may come early, live may not.
+ *
+ * The machine holds the initial reference from init to the end of the kill,
+ * after the confirmations. Hence the count cannot reach zero while a grace
+ * period is under way, and no counted reference is needed to protect it. Only
+ * for a switch that is requested of a reference whose kill is complete does the
+ * machine take one (own).
+ *
+ * WHAT KEEPS THE DATA
+ *
+ * struct pcpuref_data is freed by RCU after the last pin: the initialised
+ * reference, a grace period, a release, a waiter and a deferral from NMI hold
+ * one each. Slow paths look at it with preemption disabled. So no order of
+ * exit against anything else touches freed memory of ours.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/atomic.h>
+#include <linux/bitops.h>
+#include <linux/bug.h>
+#include <linux/completion.h>
+#include <linux/cpumask.h>
+#include <linux/dynamic_debug.h>
+#include <linux/errno.h>
+#include <linux/export.h>
+#include <linux/hardirq.h>
+#include <linux/kernel.h>
+#include <linux/ktime.h>
+#include <linux/limits.h>
+#include <linux/list.h>
+#include <linux/llist.h>
+#include <linux/module.h>
+#include <linux/refcount.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/timekeeping.h>
+#include <linux/workqueue.h>
+
+#include "pcpuref.h"
+#include "pcpuref_kernel.h"
+
+#define BIAS	(1L << (BITS_PER_LONG - 2))
+#define LEAKED	(LONG_MIN + BIAS / 2)
+#define DEAD	(-(BIAS / 2))
+
+/* Further tags of a word that has no counters any more. */
+#define EXITED		BIT(2)
+#define NONZERO		BIT(3)	/* the count was not zero at exit */
+#define REPORTED	BIT(4)	/* use after exit has been reported */
+
+/* How many different confirm callbacks can wait for grace periods at a time. */
+#define CONFIRMS	3
+
+enum misuse {
+	EXCESS_PUT,
+	GET_ON_ZERO,
+	OVERFLOW,
+	KILLED_TWICE,
+	REINIT_LIVE,
+	REINIT_NONZERO,
+	RESURRECT_LIVE,
+	NOT_ALLOWED,
+	TOO_MANY_CONFIRMS,
+	EXIT_HELD,
+	EXIT_SWITCHING,
+	EXIT_UNRELEASED,
+	CANCEL_USED,
+	USE_AFTER_EXIT,
+	USE_WITHOUT_INIT,
+};
+
+static const char * const misuse_text[] = {
+	[EXCESS_PUT]		= "put without a reference",
+	[GET_ON_ZERO]		= "get on a released reference",
+	[OVERFLOW]		= "count overflow",
+	[KILLED_TWICE]		= "kill of a dying reference",
+	[REINIT_LIVE]		= "reinit of a live reference",
+	[REINIT_NONZERO]	= "reinit of a non-zero reference",
+	[RESURRECT_LIVE]	= "resurrect of a live reference",
+	[NOT_ALLOWED]		= "back to per-CPU mode without ALLOW_REINIT",
+	[TOO_MANY_CONFIRMS]	= "too many different confirm callbacks",
+	[EXIT_HELD]		= "exit with references out",
+	[EXIT_SWITCHING]	= "exit during a switch",
+	[EXIT_UNRELEASED]	= "exit before release was called",
+	[CANCEL_USED]		= "cancel_init of a used reference",
+	[USE_AFTER_EXIT]	= "use after exit",
+	[USE_WITHOUT_INIT]	= "use without init",
+};
+
+/**
+ * struct pcpuref_data - what a reference is apart from its hot word
+ * @count: the shared counter
+ * @lock: protects all that follows, unless said otherwise
+ * @pins: what keeps this structure; see the top of the file
+ * @ref: the reference, NULL once it has exited
+ * @name: for messages
+ * @counters: the per-CPU counters, NULL when given back
+ * @reported: bit for each enum misuse that has been reported (atomic)
+ * @release_work: release runs in a workqueue
+ * @allow_reinit: @counters are kept
+ * @force_atomic: stay in atomic mode while live
+ * @live: what is wanted; the word's tag may lag behind while @busy
+ * @initial: the initial reference is part of the count
+ * @biased: BIAS is part of @count, and the counters are in use
+ * @busy: a grace period is under way or its confirmations are being called
+ * @own: the grace period's own reference is part of the count
+ * @zero: the count has reached zero in this life (read without the lock)
+ * @stuck: misuse has made the count meaningless (set without the lock)
+ * @releasing: some context is in charge of calling release
+ * @running: release is being called at this moment
+ * @life: number of the present life, from 1; 0 for one that began dead
+ * @ended: lives whose count reached zero
+ * @returned: lives whose release has returned
+ * @batches: grace periods completed
+ * @claimed: zeroes dealt with before the put that made them came to tell
+ * @requester: who asked for the last kill or switch
+ * @killed_at: when, in ns of the monotonic clock; 0 if not killed
+ * @waiters: callers that sleep
+ * @confirm: callbacks due after this grace period, and after the next
+ * @nmi_zeroes: zeroes reached in NMI and not dealt with (atomic)
+ * @nmi_listed: @nmi_node is on a list (atomic)
+ * @nmi_node: in a CPU's nmi_list
+ * @rcu: for the grace period, and at the end for freeing
+ * @work: calls release
+ */
+struct pcpuref_data {
+	atomic_long_t		count;
+	raw_spinlock_t		lock;
+	refcount_t		pins;
+	struct pcpuref		*ref;
+	const char		*name;
+	unsigned long __percpu	*counters;
+	unsigned long		reported;
+
+	bool			release_work;
+	bool			allow_reinit;
+	bool			force_atomic;
+	bool			live;
+	bool			initial;
+	bool			biased;
+	bool			busy;
+	bool			own;
+	bool			zero;
+	bool			stuck;
+	bool			releasing;
+	bool			running;
+
+	unsigned int		life;
+	unsigned int		ended;
+	unsigned int		returned;
+	unsigned int		batches;
+	unsigned int		claimed;
+	unsigned long		requester;
+	u64			killed_at;
+
+	struct list_head	waiters;
+	struct {
+		pcpuref_func_t	*func;
+		unsigned int	now;
+		unsigned int	next;
+	} confirm[CONFIRMS];
+
+	atomic_t		nmi_zeroes;
+	atomic_t		nmi_listed;
+	struct llist_node	nmi_node;
+
+	struct rcu_head		rcu;
+	struct work_struct	work;
+};
+
+/* A caller that sleeps until a release has returned or a grace period is over. */
+struct waiter {
+	struct list_head	node;
+	struct completion	done;
+	bool			for_release;
+	unsigned int		target;
+	int			result;
+};
+
+/* What is to be done after the lock has been dropped. */
+#define TODO_GRACE_PERIOD	BIT(0)
+#define TODO_RELEASE		BIT(1)
+
+static struct workqueue_struct *release_wq;
+
+static bool trace_events;
+module_param(trace_events, bool, 0644);
+MODULE_PARM_DESC(trace_events, "Print each state change to the log, as dynamic debug of this module does");
+
+/* --- What the log shows --------------------------------------------------- */
+
+#define EVENT_FORMAT \
+	"event=%s name=%s ref=%p release=%ps mode=%s->%s count=%ld sum=%ld since_kill=%lldus\n"
+
+static bool __pcpuref_tracing(void)
+{
+#if defined(CONFIG_DYNAMIC_DEBUG) || \
+	(defined(CONFIG_DYNAMIC_DEBUG_CORE) && defined(DYNAMIC_DEBUG_MODULE))
+	DEFINE_DYNAMIC_DEBUG_METADATA(event_line, EVENT_FORMAT);
+
+	if (DYNAMIC_DEBUG_BRANCH(event_line))
+		return true;
+#endif
+	return READ_ONCE(trace_events);
+}
+
+static long __pcpuref_sum(const struct pcpuref_data *d)
+{
+	unsigned long sum = 0;
+	int cpu;
+
+	/* Possible, not online: an offline CPU's counter keeps its part. */
+	if (d->counters)
+		for_each_possible_cpu(cpu)
+			sum += READ_ONCE(*per_cpu_ptr(d->counters, cpu));
+
+	return (long)sum;
+}
+
+static const char *__pcpuref_mode(const struct pcpuref_data *d)
+{
+	if (!d->biased)
+		return "atomic";
+	return READ_ONCE(d->ref->word) & __PCPUREF_ATOMIC ? "switching" : "percpu";
+}
+
+static void __pcpuref_event(const struct pcpuref_data *d, const char *event,
+			    const char *before, const char *after, long sum)
+{
+	lockdep_assert_held(&d->lock);
+
+	if (likely(!__pcpuref_tracing()))
+		return;
+	if (d->biased && !sum)
+		sum = __pcpuref_sum(d);
+	pr_info(EVENT_FORMAT, event, d->name, d->ref, d->ref->release, before,
+		after, atomic_long_read(&d->count) - (d->biased ? BIAS : 0), sum,
+		d->killed_at ? (s64)(ktime_get_mono_fast_ns() - d->killed_at) / 1000 : -1);
+}
+
+/* A step that does not change the mode. */
+static void __pcpuref_step_event(const struct pcpuref_data *d, const char *event)
+{
+	const char *mode = __pcpuref_mode(d);
+
+	__pcpuref_event(d, event, mode, mode, 0);
+}
+
+static noinline void __pcpuref_report(const char *name, pcpuref_func_t *release,
+				      enum misuse what, long count,
+				      unsigned long caller)
+{
+	WARN(1, KBUILD_MODNAME ": misuse: %s: name=%s release=%ps count=%ld caller=%pS\n",
+	     misuse_text[what], name, release, count, (void *)caller);
+}
+
+/* Caller holds the lock, or has preemption disabled since it found @d. */
+static void __pcpuref_misuse(struct pcpuref_data *d, enum misuse what, long count,
+			     unsigned long caller)
+{
+	struct pcpuref *ref = READ_ONCE(d->ref);
+
+	if (!ref || test_and_set_bit(what, &d->reported))
+		return;
+	__pcpuref_report(d->name, ref->release, what, count, caller);
+}
+
+/* Use of a reference that has no data: not initialised, or exited. */
+static void __pcpuref_misuse_gone(struct pcpuref *ref, unsigned long caller)
+{
+	unsigned long word = READ_ONCE(ref->word);
+
+	if ((word & REPORTED) || cmpxchg(&ref->word, word, word | REPORTED) != word)
+		return;
+	__pcpuref_report("(none)", word ? ref->release : NULL,
+			 word & EXITED ? USE_AFTER_EXIT : USE_WITHOUT_INIT, 0,
+			 caller);
+}
+
+/* --- Data ----------------------------------------------------------------- */
+
+static void __pcpuref_free_rcu(struct rcu_head *head)
+{
+	struct pcpuref_data *d = container_of(head, struct pcpuref_data, rcu);
+
+	free_percpu(d->counters);
+	kfree(d);
+}
+
+static void __pcpuref_pin(struct pcpuref_data *d)
+{
+	refcount_inc(&d->pins);
+}
+
+static void __pcpuref_unpin(struct pcpuref_data *d)
+{
+	if (refcount_dec_and_test(&d->pins))
+		pcpuref_call_rcu_sched(&d->rcu, __pcpuref_free_rcu);
+}
+
+/*
+ * Find and lock the data of @ref. Interrupts are off from before the data is
+ * found, which makes this a reader of the grace period that frees it.
+ *
+ * Return: the data, locked, or NULL with nothing locked.
+ */
+static struct pcpuref_data *__pcpuref_lock(struct pcpuref *ref, unsigned long *flags)
+{
+	struct pcpuref_data *d;
+
+	local_irq_save(*flags);
+	d = READ_ONCE(ref->data);
+	if (d) {
+		raw_spin_lock(&d->lock);
+		if (d->ref == ref) {
+			/* Sparse cannot follow a lock that is taken or not. */
+			__release(&d->lock);
+			return d;
+		}
+		raw_spin_unlock(&d->lock);
+	}
+	local_irq_restore(*flags);
+	return NULL;
+}
+
+static void __pcpuref_unlock(struct pcpuref_data *d, unsigned long flags)
+{
+	__acquire(&d->lock);
+	raw_spin_unlock_irqrestore(&d->lock, flags);
+}
+
+static void __pcpuref_tag(struct pcpuref_data *d, unsigned long tags)
+{
+	lockdep_assert_held(&d->lock);
+	/* Pairs with the READ_ONCE() in __pcpuref_add(): one store, all tags. */
+	WRITE_ONCE(d->ref->word, (unsigned long)d->counters | tags);
+}
+
+/* --- Waiters -------------------------------------------------------------- */
+
+static void __pcpuref_wake(struct pcpuref_data *d, struct waiter *w, int result)
+{
+	lockdep_assert_held(&d->lock);
+	list_del_init(&w->node);
+	w->result = result;
+	/* The last touch: the waiter's frame may be gone after this. */
+	complete(&w->done);
+}
+
+/* Wake those whose condition has come true. */
+static void __pcpuref_wake_due(struct pcpuref_data *d)
+{
+	struct waiter *w, *next;
+
+	lockdep_assert_held(&d->lock);
+	list_for_each_entry_safe(w, next, &d->waiters, node) {
+		unsigned int now = w->for_release ? d->returned : d->batches;
+
+		if ((int)(now - w->target) >= 0)
+			__pcpuref_wake(d, w, 0);
+	}
+}
+
+/* Wake those for whom it never will. */
+static void __pcpuref_wake_failed(struct pcpuref_data *d, bool for_release, int result)
+{
+	struct waiter *w, *next;
+
+	lockdep_assert_held(&d->lock);
+	list_for_each_entry_safe(w, next, &d->waiters, node)
+		if (w->for_release == for_release &&
+		    (!for_release || (int)(d->ended - w->target) < 0))
+			__pcpuref_wake(d, w, result);
+}
+
+static void __pcpuref_wait_begin(struct pcpuref_data *d, struct waiter *w,
+				 bool for_release, unsigned int target)
+{
+	lockdep_assert_held(&d->lock);
+	init_completion(&w->done);
+	w->for_release = for_release;
+	w->target = target;
+	w->result = 0;
+	list_add_tail(&w->node, &d->waiters);
+	__pcpuref_pin(d);
+}
+
+static int __pcpuref_wait_end(struct pcpuref_data *d, struct waiter *w,
+			      unsigned long timeout)
+{
+	unsigned long flags;
+
+	if (!wait_for_completion_timeout(&w->done, timeout)) {
+		raw_spin_lock_irqsave(&d->lock, flags);
+		if (!list_empty(&w->node)) {
+			list_del_init(&w->node);
+			w->result = -ETIMEDOUT;
+		}
+		raw_spin_unlock_irqrestore(&d->lock, flags);
+	}
+	__pcpuref_unpin(d);
+	return w->result;
+}
+
+/* --- Zero and release ----------------------------------------------------- */
+
+/*
+ * Call release for every life that has ended, one after the other: @releasing
+ * keeps a second context out, which leaves its life to this one. Consumes a pin.
+ */
+static void __pcpuref_release(struct pcpuref_data *d)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&d->lock, flags);
+	while (d->ref && d->returned != d->ended) {
+		struct pcpuref *ref = d->ref;
+		pcpuref_func_t *release = ref->release;
+
+		d->running = true;
+		__pcpuref_step_event(d, "release");
+		raw_spin_unlock_irqrestore(&d->lock, flags);
+
+		/* From here on @ref may be reinitialised, exited or freed. */
+		release(ref);
+
+		raw_spin_lock_irqsave(&d->lock, flags);
+		d->running = false;
+		d->returned++;
+		__pcpuref_wake_due(d);
+	}
+	d->releasing = false;
+	raw_spin_unlock_irqrestore(&d->lock, flags);
+	__pcpuref_unpin(d);
+}
+
+static void __pcpuref_release_work(struct work_struct *work)
+{
+	__pcpuref_release(container_of(work, struct pcpuref_data, work));
+}
+
+/* The count has reached zero, with acquire semantics. */
+static unsigned int __pcpuref_mark_zero(struct pcpuref_data *d)
+{
+	lockdep_assert_held(&d->lock);
+
+	/* Pairs with smp_load_acquire() in pcpuref_is_zero(). */
+	smp_store_release(&d->zero, true);
+	d->ended++;
+	if (d->releasing)
+		return 0;
+	d->releasing = true;
+	__pcpuref_pin(d);
+	return TODO_RELEASE;
+}
+
+/* The count is negative or must become so; needs no lock. */
+static void __pcpuref_stick(struct pcpuref_data *d, bool released)
+{
+	/* The flag first: __pcpuref_fold() looks at it a grace period later. */
+	WRITE_ONCE(d->stuck, true);
+	atomic_long_set(&d->count, released ? DEAD : LEAKED);
+}
+
+/* A put came to zero and holds nothing any more. */
+static unsigned int __pcpuref_reached_zero(struct pcpuref_data *d, unsigned long caller)
+{
+	lockdep_assert_held(&d->lock);
+
+	if (d->claimed) {
+		d->claimed--;
+		return 0;
+	}
+	if (!d->live && !d->initial && !d->own && !d->zero)
+		return d->ref ? __pcpuref_mark_zero(d) : 0;
+
+	/* That was the initial reference, which only a kill may drop. */
+	__pcpuref_misuse(d, EXCESS_PUT, 0, caller);
+	__pcpuref_stick(d, false);
+	__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);
+	return 0;
+}
+
+/* The machine itself drops a reference. */
+static unsigned int __pcpuref_drop(struct pcpuref_data *d)
+{
+	long new;
+
+	lockdep_assert_held(&d->lock);
+
+	if (READ_ONCE(d->stuck))
+		return 0;
+	/* Fully ordered: release may follow. */
+	new = atomic_long_dec_return(&d->count);
+	if (likely(new > 0))
+		return 0;
+	if (new == 0)
+		return __pcpuref_mark_zero(d);
+
+	__pcpuref_misuse(d, EXCESS_PUT, new, d->requester);
+	__pcpuref_stick(d, false);
+	__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);
+	return 0;
+}
+
+/* Take a reference for the machine, or find that there is none left. */
+static bool __pcpuref_inc_not_zero(struct pcpuref_data *d)
+{
+	long old = atomic_long_read(&d->count);
+
+	do {
+		if (old <= 0)
+			return false;
+	} while (!atomic_long_try_cmpxchg_relaxed(&d->count, &old, old + 1));
+
+	return true;
+}
+
+/* --- The machine ---------------------------------------------------------- */
+
+/* Remember @confirm for the next grace period. False if there is no room. */
+static bool __pcpuref_add_confirm(struct pcpuref_data *d, pcpuref_func_t *confirm)
+{
+	int i, room = -1;
+
+	lockdep_assert_held(&d->lock);
+
+	for (i = 0; i < CONFIRMS; i++) {
+		if (!d->confirm[i].now && !d->confirm[i].next)
+			room = i;
+		else if (d->confirm[i].func == confirm)
+			break;
+	}
+	if (i == CONFIRMS)
+		i = room;
+	if (i < 0)
+		return false;
+
+	d->confirm[i].func = confirm;
+	d->confirm[i].next++;
+	return true;
+}
+
+static bool __pcpuref_shift_confirms(struct pcpuref_data *d)
+{
+	bool any = false;
+	int i;
+
+	lockdep_assert_held(&d->lock);
+
+	for (i = 0; i < CONFIRMS; i++) {
+		if (!d->confirm[i].next)
+			continue;
+		d->confirm[i].now = d->confirm[i].next;
+		d->confirm[i].next = 0;
+		any = true;
+	}
+	return any;
+}
+
+/* From atomic to per-CPU mode, which needs no grace period. */
+static void __pcpuref_to_percpu(struct pcpuref_data *d)
+{
+	lockdep_assert_held(&d->lock);
+
+	/* The counters are all zero since allocation or __pcpuref_collect(). */
+	atomic_long_add(BIAS, &d->count);
+	d->biased = true;
+	/*
+	 * Whoever sees the untagged word sees zeroed counters and the bias.
+	 * Pairs with the address dependency in __pcpuref_add().
+	 */
+	smp_store_release(&d->ref->word, (unsigned long)d->counters);
+	__pcpuref_event(d, "switch", "atomic", "percpu", 0);
+}
+
+/*
+ * Take what steps are possible towards what is wanted.
+ *
+ * Return: what the caller must hand to __pcpuref_run() after unlocking.
+ */
+static unsigned int __pcpuref_settle(struct pcpuref_data *d)
+{
+	unsigned long word;
+	bool switching;
+
+	lockdep_assert_held(&d->lock);
+
+	if (d->busy || !d->ref)
+		return 0;
+
+	word = READ_ONCE(d->ref->word);
+	switching = d->biased && (word & __PCPUREF_ATOMIC);
+	if (__pcpuref_shift_confirms(d) || switching) {
+		d->busy = true;
+		__pcpuref_pin(d);
+		if (!d->initial)
+			d->own = __pcpuref_inc_not_zero(d);
+		return TODO_GRACE_PERIOD;
+	}
+
+	if (!d->live) {
+		if (!d->initial)
+			return 0;
+		d->initial = false;
+		return __pcpuref_drop(d);
+	}
+
+	if (!(word & __PCPUREF_ATOMIC))
+		return 0;
+	if (!d->force_atomic && d->counters && !READ_ONCE(d->stuck))
+		__pcpuref_to_percpu(d);
+	else if (word & __PCPUREF_DEAD)
+		__pcpuref_tag(d, __PCPUREF_ATOMIC);
+	return 0;
+}
+
+/* Take the counters' contents. Only the end of a grace period may. */
+static long __pcpuref_collect(struct pcpuref_data *d)
+{
+	unsigned long sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		unsigned long *counter = per_cpu_ptr(d->counters, cpu);
+
+		/* Marked for pcpuref_read(), which only looks. */
+		sum += READ_ONCE(*counter);
+		WRITE_ONCE(*counter, 0);
+	}
+	return (long)sum;
+}
+
+/*
+ * The grace period is over: move the counters' contents into the count.
+ *
+ * Return: the counters, if they are not needed any more.
+ */
+static unsigned long __percpu *__pcpuref_fold(struct pcpuref_data *d, long sum)
+{
+	unsigned long __percpu *unused = NULL;
+	long new;
+
+	lockdep_assert_held(&d->lock);
+
+	new = atomic_long_add_return(sum - BIAS, &d->count);
+	d->biased = false;
+	/* The machine holds a reference, so less than one is too few. */
+	if (unlikely(READ_ONCE(d->stuck) || new < 1)) {
+		if (!READ_ONCE(d->stuck))
+			__pcpuref_misuse(d, EXCESS_PUT, new, d->requester);
+		__pcpuref_stick(d, false);
+		__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);
+	}
+	if (!d->allow_reinit) {
+		unused = d->counters;
+		d->counters = NULL;
+		__pcpuref_tag(d, READ_ONCE(d->ref->word) & __PCPUREF_TAGS);
+	}
+	__pcpuref_event(d, "switch", "switching", "atomic", sum);
+	return unused;
+}
+
+static void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync);
+
+/* A grace period that __pcpuref_settle() asked for is over. Consumes its pin. */
+static void __pcpuref_grace_period_over(struct pcpuref_data *d)
+{
+	unsigned long __percpu *unused = NULL;
+	unsigned int todo = 0;
+	unsigned long flags;
+	long sum = 0;
+	int i;
+
+	/*
+	 * Without the lock, which a sum over many CPUs would hold for long: no
+	 * CPU uses the counters now, and @busy keeps everybody else off them.
+	 */
+	if (d->biased)
+		sum = __pcpuref_collect(d);
+
+	raw_spin_lock_irqsave(&d->lock, flags);
+	if (d->ref && d->biased)
+		unused = __pcpuref_fold(d, sum);
+
+	for (i = 0; d->ref && i < CONFIRMS; i++) {
+		while (d->ref && d->confirm[i].now) {
+			pcpuref_func_t *confirm = d->confirm[i].func;
+			struct pcpuref *ref = d->ref;
+
+			d->confirm[i].now--;
+			__pcpuref_step_event(d, "confirm");
+			raw_spin_unlock_irqrestore(&d->lock, flags);
+			confirm(ref);
+			raw_spin_lock_irqsave(&d->lock, flags);
+		}
+	}
+
+	d->busy = false;
+	if (d->own) {
+		d->own = false;
+		if (d->ref)
+			todo = __pcpuref_drop(d);
+	}
+	d->batches++;
+	todo |= __pcpuref_settle(d);
+	__pcpuref_wake_due(d);
+	raw_spin_unlock_irqrestore(&d->lock, flags);
+
+	free_percpu(unused);
+	__pcpuref_run(d, todo, false);
+	__pcpuref_unpin(d);
+}
+
+static void __pcpuref_grace_period_rcu(struct rcu_head *head)
+{
+	__pcpuref_grace_period_over(container_of(head, struct pcpuref_data, rcu));
+}
+
+/*
+ * Do what settling left to be done without the lock. With @sync the caller may
+ * sleep, and sees the grace period through.
+ */
+static void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync)
+{
+	bool expedite = sync && (todo & TODO_GRACE_PERIOD);
+
+	if ((todo & TODO_GRACE_PERIOD) && !expedite)
+		pcpuref_call_rcu_sched(&d->rcu, __pcpuref_grace_period_rcu);
+
+	if (todo & TODO_RELEASE) {
+		if (d->release_work)
+			queue_work(release_wq, &d->work);
+		else
+			__pcpuref_release(d);
+	}
+
+	if (expedite) {
+		synchronize_rcu_expedited();
+		__pcpuref_grace_period_over(d);
+	}
+}
+
+/* --- What an NMI leaves behind -------------------------------------------- */
+
+static void __pcpuref_after_nmi(struct irq_work *work);
+
+static DEFINE_PER_CPU(struct llist_head, nmi_list);
+static DEFINE_PER_CPU(struct irq_work, nmi_work) =
+	IRQ_WORK_INIT_HARD(__pcpuref_after_nmi);
+
+/*
+ * An NMI cannot take the lock, which the CPU that it interrupted may hold.
+ * Caller has preemption disabled since it found @d.
+ */
+static void __pcpuref_defer_from_nmi(struct pcpuref_data *d, bool zero)
+{
+	if (zero)
+		atomic_inc(&d->nmi_zeroes);
+	/* Ordered: who finds it listed is seen by __pcpuref_after_nmi(). */
+	if (atomic_cmpxchg(&d->nmi_listed, 0, 1) || !refcount_inc_not_zero(&d->pins))
+		return;
+	llist_add(&d->nmi_node, this_cpu_ptr(&nmi_list));
+	pcpuref_irq_work_queue(this_cpu_ptr(&nmi_work));
+}
+
+static void __pcpuref_after_nmi(struct irq_work *work)
+{
+	struct llist_node *list = llist_del_all(this_cpu_ptr(&nmi_list));
+	struct pcpuref_data *d, *next;
+	unsigned long flags;
+
+	llist_for_each_entry_safe(d, next, list, nmi_node) {
+		unsigned int todo = 0;
+		int zeroes;
+
+		/* Pairs with the atomic_cmpxchg() in __pcpuref_defer_from_nmi(). */
+		atomic_xchg(&d->nmi_listed, 0);
+		zeroes = atomic_xchg(&d->nmi_zeroes, 0);
+
+		raw_spin_lock_irqsave(&d->lock, flags);
+		while (zeroes--)
+			todo |= __pcpuref_reached_zero(d, _THIS_IP_);
+		if (READ_ONCE(d->stuck))
+			__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);
+		raw_spin_unlock_irqrestore(&d->lock, flags);
+
+		/* On PREEMPT_RT release may take what sleeps; not here. */
+		if (IS_ENABLED(CONFIG_PREEMPT_RT) && todo)
+			queue_work(release_wq, &d->work);
+		else
+			__pcpuref_run(d, todo, false);
+		__pcpuref_unpin(d);
+	}
+}
+
+/* --- Slow gets and puts --------------------------------------------------- */
+
+/* The count turned out to be meaningless, or was so already. */
+static void __pcpuref_broken(struct pcpuref_data *d, enum misuse what, long old,
+			     unsigned long caller)
+{
+	bool released = old <= 0 && old >= -BIAS;
+	bool first = !READ_ONCE(d->stuck);
+	unsigned long flags;
+
+	__pcpuref_stick(d, released);
+	if (!first)
+		return;
+
+	__pcpuref_misuse(d, what, old, caller);
+	if (pcpuref_in_nmi()) {
+		__pcpuref_defer_from_nmi(d, false);
+		return;
+	}
+	raw_spin_lock_irqsave(&d->lock, flags);
+	__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);
+	raw_spin_unlock_irqrestore(&d->lock, flags);
+}
+
+/*
+ * The slow paths look at the data with preemption disabled, so that it cannot
+ * be freed under a caller who is in the wrong; one in the right has a reference
+ * that keeps it. The shared counter is part of the count in every mode: to add
+ * to it is right even if the mode has changed since the word was loaded.
+ */
+
+/* pcpuref_get_many() of a reference that is not in per-CPU mode. */
+void __pcpuref_get_slow(struct pcpuref *ref, unsigned long nr)
+{
+	struct pcpuref_data *d;
+	long old;
+
+	preempt_disable_notrace();
+	d = READ_ONCE(ref->data);
+	if (unlikely(!d)) {
+		__pcpuref_misuse_gone(ref, _RET_IP_);
+	} else {
+		old = atomic_long_fetch_add_relaxed(nr, &d->count);
+		if (unlikely(old <= 0))
+			__pcpuref_broken(d, GET_ON_ZERO, old, _RET_IP_);
+		else if (unlikely((long)(old + nr) <= 0))
+			__pcpuref_broken(d, OVERFLOW, old, _RET_IP_);
+	}
+	preempt_enable_notrace();
+}
+EXPORT_SYMBOL_GPL(__pcpuref_get_slow);
+
+static bool __pcpuref_tryget(struct pcpuref_data *d, unsigned long nr,
+			     unsigned long caller)
+{
+	long old = atomic_long_read(&d->count);
+
+	do {
+		if (unlikely(old <= 0))
+			return old < -BIAS;
+		if (unlikely((long)(old + nr) <= 0)) {
+			__pcpuref_broken(d, OVERFLOW, old, caller);
+			return true;
+		}
+	} while (!atomic_long_try_cmpxchg_relaxed(&d->count, &old, old + nr));
+
+	return true;
+}
+
+/* pcpuref_tryget_many() of a reference that is not in per-CPU mode. */
+bool __pcpuref_tryget_slow(struct pcpuref *ref, unsigned long nr)
+{
+	struct pcpuref_data *d;
+	bool taken;
+
+	preempt_disable_notrace();
+	d = READ_ONCE(ref->data);
+	taken = d && __pcpuref_tryget(d, nr, _RET_IP_);
+	preempt_enable_notrace();
+
+	return taken;
+}
+EXPORT_SYMBOL_GPL(__pcpuref_tryget_slow);
+
+/*
+ * pcpuref_tryget_live_many() of a reference that is not in per-CPU mode. It
+ * must look at the word again, in the section in which it takes the reference:
+ * that is what the grace period before a confirmation waits for.
+ */
+bool __pcpuref_tryget_live_slow(struct pcpuref *ref, unsigned long nr)
+{
+	struct pcpuref_data *d;
+	bool taken = false;
+
+	preempt_disable_notrace();
+	if (!(READ_ONCE(ref->word) & __PCPUREF_DEAD)) {
+		d = READ_ONCE(ref->data);
+		taken = d && __pcpuref_tryget(d, nr, _RET_IP_);
+	}
+	preempt_enable_notrace();
+
+	return taken;
+}
+EXPORT_SYMBOL_GPL(__pcpuref_tryget_live_slow);
+
+/* pcpuref_put_many() of a reference that is not in per-CPU mode. */
+void __pcpuref_put_slow(struct pcpuref *ref, unsigned long nr)
+{
+	struct pcpuref_data *d;
+	unsigned int todo = 0;
+	unsigned long flags;
+	long old;
+
+	preempt_disable_notrace();
+	d = READ_ONCE(ref->data);
+	if (unlikely(!d)) {
+		__pcpuref_misuse_gone(ref, _RET_IP_);
+		goto out;
+	}
+	/* Orders what the caller did to the object before release. */
+	old = atomic_long_fetch_sub_release(nr, &d->count);
+	if (likely(old > (long)nr))
+		goto out;
+
+	/* ... which comes after this, and after all other puts. */
+	smp_acquire__after_ctrl_dep();
+	if (unlikely(old <= 0 || old != (long)nr)) {
+		__pcpuref_broken(d, EXCESS_PUT, old, _RET_IP_);
+	} else if (pcpuref_in_nmi()) {
+		__pcpuref_defer_from_nmi(d, true);
+	} else {
+		raw_spin_lock_irqsave(&d->lock, flags);
+		todo = __pcpuref_reached_zero(d, _RET_IP_);
+		raw_spin_unlock_irqrestore(&d->lock, flags);
+	}
+out:
+	preempt_enable_notrace();
+	/* TODO_RELEASE comes with a pin, so the data is still there. */
+	if (todo)
+		__pcpuref_run(d, todo, false);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_put_slow);
+
+/* --- Life ----------------------------------------------------------------- */
+
+/**
+ * pcpuref_init_named - initialise a reference and name it
+ * @ref: the reference; its memory need not be zeroed
+ * @release: called when the last reference has gone, once in each life
+ * @flags: of &enum pcpuref_flags, or 0
+ * @gfp: for the two allocations; with GFP_KERNEL it may sleep
+ * @name: what messages call it; must stay valid until exit
+ *
+ * See pcpuref_init(), which takes the name from the source.
+ *
+ * Context: as @gfp allows; not NMI.
+ * Return: 0; -EINVAL without @release or with unknown @flags; -ENOMEM. After an
+ * error nothing is held, and pcpuref_exit() is allowed but not needed.
+ */
+int pcpuref_init_named(struct pcpuref *ref, pcpuref_func_t *release,
+		       unsigned int flags, gfp_t gfp, const char *name)
+{
+	const unsigned int known = PCPUREF_INIT_ATOMIC | PCPUREF_INIT_DEAD |
+				   PCPUREF_ALLOW_REINIT | PCPUREF_RELEASE_WORK;
+	struct pcpuref_data *d;
+	unsigned long irqflags;
+	bool dead;
+
+	/* Until all is well: what every other function takes for exited. */
+	WRITE_ONCE(ref->word, __PCPUREF_ATOMIC | __PCPUREF_DEAD);
+	WRITE_ONCE(ref->data, NULL);
+	ref->release = release;
+
+	if (!release || (flags & ~known))
+		return -EINVAL;
+
+	d = kzalloc(sizeof(*d), gfp);
+	if (!d)
+		return -ENOMEM;
+	d->counters = alloc_percpu_gfp(unsigned long, gfp);
+	if (!d->counters) {
+		kfree(d);
+		return -ENOMEM;
+	}
+	BUILD_BUG_ON(__alignof__(unsigned long) <= __PCPUREF_TAGS);
+
+	dead = flags & PCPUREF_INIT_DEAD;
+	raw_spin_lock_init(&d->lock);
+	refcount_set(&d->pins, 1);
+	INIT_LIST_HEAD(&d->waiters);
+	INIT_WORK(&d->work, __pcpuref_release_work);
+	d->ref = ref;
+	d->name = name;
+	d->release_work = flags & PCPUREF_RELEASE_WORK;
+	d->allow_reinit = flags & (PCPUREF_INIT_ATOMIC | PCPUREF_INIT_DEAD |
+				   PCPUREF_ALLOW_REINIT);
+	d->force_atomic = flags & PCPUREF_INIT_ATOMIC;
+	d->live = !dead;
+	d->initial = !dead;
+	d->zero = dead;
+	d->life = !dead;
+	d->biased = !dead && !d->force_atomic;
+	atomic_long_set(&d->count, d->life + (d->biased ? BIAS : 0));
+
+	WRITE_ONCE(ref->data, d);
+	/*
+	 * The data before the word that lets others use it, for lookups in
+	 * type-stable memory that meet an object which is being set up.
+	 */
+	smp_store_release(&ref->word, (unsigned long)d->counters |
+			  (d->biased ? 0 : __PCPUREF_ATOMIC) |
+			  (dead ? __PCPUREF_DEAD : 0));
+
+	if (unlikely(__pcpuref_tracing())) {
+		raw_spin_lock_irqsave(&d->lock, irqflags);
+		__pcpuref_event(d, "init", "none", __pcpuref_mode(d), 0);
+		raw_spin_unlock_irqrestore(&d->lock, irqflags);
+	}
+	return 0;
+}
+EXPORT_SYMBOL_GPL(pcpuref_init_named);
+
+/* How many references others hold, as far as can be known now. */
+static long __pcpuref_held(struct pcpuref_data *d)
+{
+	long count = atomic_long_read(&d->count);
+
+	lockdep_assert_held(&d->lock);
+	if (d->biased)
+		count += __pcpuref_sum(d) - BIAS;
+	return count - d->initial - d->own;
+}
+
+/* Has anything ever been done to it, as far as can be known? */
+static bool __pcpuref_used(struct pcpuref_data *d)
+{
+	int cpu;
+
+	lockdep_assert_held(&d->lock);
+
+	if (d->busy || d->killed_at || READ_ONCE(d->stuck) || __pcpuref_held(d))
+		return true;
+	for_each_possible_cpu(cpu)
+		if (d->counters && READ_ONCE(*per_cpu_ptr(d->counters, cpu)))
+			return true;
+	return false;
+}
+
+static void __pcpuref_check_exit(struct pcpuref_data *d, unsigned long caller)
+{
+	long held = __pcpuref_held(d);
+
+	lockdep_assert_held(&d->lock);
+
+	if (READ_ONCE(d->stuck))
+		return;
+	if (d->busy)
+		__pcpuref_misuse(d, EXIT_SWITCHING, held, caller);
+	else if (held)
+		__pcpuref_misuse(d, EXIT_HELD, held, caller);
+	else if (d->ended != d->returned && !d->running)
+		__pcpuref_misuse(d, EXIT_UNRELEASED, held, caller);
+	else if (!d->live && !d->zero)
+		__pcpuref_misuse(d, EXIT_UNRELEASED, held, caller);
+}
+
+/*
+ * Take the data from the reference. What is still on its way to either of them
+ * finds the data without a reference, and does nothing.
+ */
+static void __pcpuref_detach(struct pcpuref_data *d)
+{
+	struct pcpuref *ref = d->ref;
+
+	lockdep_assert_held(&d->lock);
+
+	__pcpuref_event(d, "exit", __pcpuref_mode(d), "none", 0);
+	WRITE_ONCE(ref->word, __PCPUREF_ATOMIC | __PCPUREF_DEAD | EXITED |
+		   (d->zero ? 0 : NONZERO));
+	/* Pairs with the smp_load_acquire() in pcpuref_is_zero(). */
+	smp_store_release(&ref->data, NULL);
+	WRITE_ONCE(d->ref, NULL);
+	/* A release that is running still returns, and wakes its waiters. */
+	d->ended = d->returned + d->running;
+	__pcpuref_wake_failed(d, true, -ECANCELED);
+	__pcpuref_wake_failed(d, false, -ECANCELED);
+}
+
+static void __pcpuref_exit(struct pcpuref *ref, bool unused, unsigned long caller)
+{
+	struct pcpuref_data *d;
+	unsigned long flags;
+
+	d = __pcpuref_lock(ref, &flags);
+	if (!d) {
+		/* Harmless, but a second exit is worth a line. */
+		if (READ_ONCE(ref->word) & EXITED)
+			pr_notice_ratelimited("exit of an exited reference: release=%ps caller=%pS\n",
+					      ref->release, (void *)caller);
+		return;
+	}
+	if (!unused)
+		__pcpuref_check_exit(d, caller);
+	else if (__pcpuref_used(d))
+		__pcpuref_misuse(d, CANCEL_USED, __pcpuref_held(d), caller);
+	__pcpuref_detach(d);
+	__pcpuref_unlock(d, flags);
+	__pcpuref_unpin(d);
+}
+
+/**
+ * pcpuref_exit - give back what pcpuref_init() allocated
+ * @ref: a reference whose release has been called, or that nobody used
+ *
+ * Legal from release itself, and right after pcpuref_kill_and_wait(). Of a
+ * zeroed reference, one whose init failed, or one that has exited: harmless;
+ * the last is told in the log. With references out, during a switch, or before
+ * release was called it is reported; pending callbacks are then dropped, and
+ * sleepers return -ECANCELED. The object's memory may be freed afterwards.
+ *
+ * Pairs with pcpuref_init(). From percpu_ref_exit(), which must not be called
+ * from release in atomic mode.
+ *
+ * Context: any but NMI; never sleeps.
+ */
+void pcpuref_exit(struct pcpuref *ref)
+{
+	__pcpuref_exit(ref, false, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(pcpuref_exit);
+
+/**
+ * pcpuref_cancel_init - undo an init that has come to nothing
+ * @ref: a reference that nobody has used since pcpuref_init()
+ *
+ * For error paths: release is not called. Use that has left a trace is
+ * reported. From the percpu_ref_cancel_init() of 2013.
+ *
+ * Context: any but NMI; never sleeps.
+ */
+void pcpuref_cancel_init(struct pcpuref *ref)
+{
+	__pcpuref_exit(ref, true, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(pcpuref_cancel_init);
+
+static void __pcpuref_kill(struct pcpuref_data *d, unsigned long caller)
+{
+	const char *before = __pcpuref_mode(d);
+
+	lockdep_assert_held(&d->lock);
+
+	d->live = false;
+	d->requester = caller;
+	d->killed_at = ktime_get_mono_fast_ns();
+	__pcpuref_tag(d, __PCPUREF_ATOMIC | __PCPUREF_DEAD);
+	__pcpuref_event(d, "kill", before, __pcpuref_mode(d), 0);
+}
+
+/**
+ * pcpuref_kill_and_confirm - drop the initial reference
+ * @ref: a live reference
+ * @confirm: called once when no CPU can get a live reference any more, or NULL
+ *
+ * From its return on, pcpuref_tryget_live() fails on this CPU; @confirm says
+ * that it fails on every CPU, and comes after a full grace period in every
+ * mode, before the initial reference is dropped and thus before release. It
+ * must not sleep. If a switch is in flight, what the kill entails follows when
+ * that is over. Without @confirm, in atomic mode, the initial reference is
+ * dropped at once: release may then be called before this returns.
+ *
+ * At most three different callbacks can be waiting at a time; one more is
+ * refused and reported. From percpu_ref_kill_and_confirm(), which sleeps when
+ * a switch is in flight, and in atomic mode confirms without a grace period.
+ *
+ * Context: any but NMI; never sleeps, keeps interrupts as they are.
+ * Return: true, or false when refused (not live, or too many; reported).
+ */
+bool pcpuref_kill_and_confirm(struct pcpuref *ref, pcpuref_func_t *confirm)
+{
+	struct pcpuref_data *d;
+	unsigned int todo = 0;
+	unsigned long flags;
+	bool done = false;
+
+	d = __pcpuref_lock(ref, &flags);
+	if (!d) {
+		__pcpuref_misuse_gone(ref, _RET_IP_);
+		return false;
+	}
+	if (!d->live) {
+		__pcpuref_misuse(d, KILLED_TWICE, __pcpuref_held(d), _RET_IP_);
+	} else if (confirm && !__pcpuref_add_confirm(d, confirm)) {
+		__pcpuref_misuse(d, TOO_MANY_CONFIRMS, __pcpuref_held(d), _RET_IP_);
+	} else {
+		__pcpuref_kill(d, _RET_IP_);
+		todo = __pcpuref_settle(d);
+		done = true;
+	}
+	__pcpuref_unlock(d, flags);
+	__pcpuref_run(d, todo, false);
+
+	return done;
+}
+EXPORT_SYMBOL_GPL(pcpuref_kill_and_confirm);
+
+/**
+ * pcpuref_kill_sync - drop the initial reference and wait for all CPUs to see it
+ * @ref: an initialised reference
+ *
+ * When it returns 0, pcpuref_tryget_live() fails on every CPU. Of a reference
+ * that is dying already it only waits. Uses an expedited grace period.
+ *
+ * Context: task, may sleep.
+ * Return: 0; -EINVAL after exit (reported).
+ */
+int pcpuref_kill_sync(struct pcpuref *ref)
+{
+	struct pcpuref_data *d;
+	unsigned int todo = 0;
+	unsigned long flags;
+
+	might_sleep();
+
+	d = __pcpuref_lock(ref, &flags);
+	if (!d) {
+		__pcpuref_misuse_gone(ref, _RET_IP_);
+		return -EINVAL;
+	}
+	if (d->live) {
+		__pcpuref_kill(d, _RET_IP_);
+		todo = __pcpuref_settle(d);
+	}
+	__pcpuref_unlock(d, flags);
+
+	__pcpuref_run(d, todo, true);
+	/* The grace period in flight, if any, may have begun before the kill. */
+	if (!(todo & TODO_GRACE_PERIOD))
+		synchronize_rcu_expedited();
+	return 0;
+}
+EXPORT_SYMBOL_GPL(pcpuref_kill_sync);
+
+static int __pcpuref_kill_and_wait(struct pcpuref *ref, unsigned long timeout,
+				   unsigned long caller)
+{
+	struct pcpuref_data *d;
+	unsigned int todo = 0;
+	struct waiter waiter;
+	unsigned long flags;
+
+	might_sleep();
+
+	d = __pcpuref_lock(ref, &flags);
+	if (!d) {
+		__pcpuref_misuse_gone(ref, caller);
+		return -EINVAL;
+	}
+	__pcpuref_wait_begin(d, &waiter, true, d->life);
+	if (d->live) {
+		__pcpuref_kill(d, caller);
+		todo = __pcpuref_settle(d);
+	}
+	__pcpuref_wake_due(d);
+	if (READ_ONCE(d->stuck))
+		__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);
+	__pcpuref_unlock(d, flags);
+
+	__pcpuref_run(d, todo, true);
+	return __pcpuref_wait_end(d, &waiter, timeout);
+}
+
+/**
+ * pcpuref_kill_and_wait - drop the initial reference and wait for the release
+ * @ref: an initialised reference
+ *
+ * When it returns 0, release has returned: pcpuref_exit() and freeing the
+ * object are safe, and pcpuref_tryget_live() fails on every CPU. Of a reference
+ * that is dying already it only waits. Uses an expedited grace period. Not from
+ * release or confirm of the same reference, and not while holding a reference
+ * that only this caller would put.
+ *
+ * Context: task, may sleep.
+ * Return: 0; -EINVAL after exit (reported); -ECANCELED when another caller
+ * resurrects or exits the reference meanwhile; -ENOTRECOVERABLE when misuse has
+ * left it without a meaningful count, so that release never comes.
+ */
+int pcpuref_kill_and_wait(struct pcpuref *ref)
+{
+	return __pcpuref_kill_and_wait(ref, MAX_SCHEDULE_TIMEOUT, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(pcpuref_kill_and_wait);
+
+/**
+ * pcpuref_kill_and_wait_timeout - the same, but not for ever
+ * @ref: an initialised reference
+ * @timeout: in jiffies; the grace period is not part of it
+ *
+ * After -ETIMEDOUT the reference is dying and intact: it may be called again to
+ * go on waiting, or the reference be resurrected.
+ *
+ * Context: task, may sleep.
+ * Return: as pcpuref_kill_and_wait(), or -ETIMEDOUT.
+ */
+int pcpuref_kill_and_wait_timeout(struct pcpuref *ref, unsigned long timeout)
+{
+	return __pcpuref_kill_and_wait(ref, timeout, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(pcpuref_kill_and_wait_timeout);
+
+/* Give a dead or dying reference its initial reference back. */
+static unsigned int __pcpuref_revive(struct pcpuref_data *d, unsigned long caller)
+{
+	unsigned int todo = 0;
+
+	lockdep_assert_held(&d->lock);
+
+	if (!d->allow_reinit)
+		__pcpuref_misuse(d, NOT_ALLOWED, __pcpuref_held(d), caller);
+
+	if (READ_ONCE(d->stuck)) {
+		__pcpuref_stick(d, false);
+	} else if (!d->initial && !__pcpuref_inc_not_zero(d)) {
+		/*
+		 * Released, or about to be: the put that made it zero may not
+		 * have come to tell yet. Then it is told here on its behalf.
+		 */
+		if (!d->zero) {
+			todo = __pcpuref_mark_zero(d);
+			d->claimed++;
+		}
+		d->life++;
+		atomic_long_inc(&d->count);
+	}
+	d->initial = true;
+	d->live = true;
+	d->killed_at = 0;
+	WRITE_ONCE(d->zero, false);
+	__pcpuref_wake_failed(d, true, -ECANCELED);
+
+	return todo | __pcpuref_settle(d);
+}
+
+/**
+ * pcpuref_reinit - begin a new life
+ * @ref: a reference whose count is zero
+ *
+ * Afterwards it is as after pcpuref_init(), in per-CPU mode unless
+ * pcpuref_switch_to_atomic() or %PCPUREF_INIT_ATOMIC say otherwise. If a switch
+ * is in flight, gets and puts may begin at once, but pcpuref_tryget_live()
+ * succeeds only when that is over. Legal from release. Needs
+ * %PCPUREF_ALLOW_REINIT; without it that is reported, and the new life is spent
+ * in atomic mode. From percpu_ref_reinit().
+ *
+ * Context: any but NMI; never sleeps.
+ * Return: true, or false when refused (live, or not zero; reported).
+ */
+bool pcpuref_reinit(struct pcpuref *ref)
+{
+	struct pcpuref_data *d;
+	unsigned int todo = 0;
+	unsigned long flags;
+	bool done = false;
+
+	d = __pcpuref_lock(ref, &flags);
+	if (!d) {
+		__pcpuref_misuse_gone(ref, _RET_IP_);
+		return false;
+	}
+	if (d->live) {
+		__pcpuref_misuse(d, REINIT_LIVE, __pcpuref_held(d), _RET_IP_);
+	} else if (!d->zero && !READ_ONCE(d->stuck)) {
+		__pcpuref_misuse(d, REINIT_NONZERO, __pcpuref_held(d), _RET_IP_);
+	} else {
+		todo = __pcpuref_revive(d, _RET_IP_);
+		__pcpuref_step_event(d, "reinit");
+		done = true;
+	}
+	__pcpuref_unlock(d, flags);
+	__pcpuref_run(d, todo, false);
+
+	return done;
+}
+EXPORT_SYMBOL_GPL(pcpuref_reinit);
+
+/**
+ * pcpuref_resurrect - undo a kill
+ * @ref: a killed reference, whether or not its count has reached zero
+ *
+ * The initial reference is held again. A confirm that the kill promised still
+ * comes. If a switch is in flight, as it is for a grace period after a kill,
+ * pcpuref_tryget_live() succeeds only when that is over. If the count had
+ * reached zero, release comes for the life that ended, and this is
+ * pcpuref_reinit(). Needs %PCPUREF_ALLOW_REINIT, as that does.
+ * From percpu_ref_resurrect().
+ *
+ * Context: any but NMI; never sleeps.
+ * Return: true, or false when refused (live; reported).
+ */
+bool pcpuref_resurrect(struct pcpuref *ref)
+{
+	struct pcpuref_data *d;
+	unsigned int todo = 0;
+	unsigned long flags;
+	bool done = false;
+
+	d = __pcpuref_lock(ref, &flags);
+	if (!d) {
+		__pcpuref_misuse_gone(ref, _RET_IP_);
+		return false;
+	}
+	if (d->live) {
+		__pcpuref_misuse(d, RESURRECT_LIVE, __pcpuref_held(d), _RET_IP_);
+	} else {
+		todo = __pcpuref_revive(d, _RET_IP_);
+		__pcpuref_step_event(d, "resurrect");
+		done = true;
+	}
+	__pcpuref_unlock(d, flags);
+	__pcpuref_run(d, todo, false);
+
+	return done;
+}
+EXPORT_SYMBOL_GPL(pcpuref_resurrect);
+
+/* --- Mode ----------------------------------------------------------------- */
+
+static void __pcpuref_want_atomic(struct pcpuref_data *d, unsigned long caller)
+{
+	const char *before = __pcpuref_mode(d);
+
+	lockdep_assert_held(&d->lock);
+
+	d->force_atomic = true;
+	if (READ_ONCE(d->ref->word) & __PCPUREF_ATOMIC)
+		return;
+	d->requester = caller;
+	__pcpuref_tag(d, __PCPUREF_ATOMIC);
+	__pcpuref_event(d, "switch", before, "switching", 0);
+}
+
+/**
+ * pcpuref_switch_to_atomic - count in the shared counter
+ * @ref: an initialised reference, in any state
+ * @confirm: called once, after a grace period, when the count is exact; or NULL
+ *
+ * Sticky: it stays in atomic mode, through deaths and lives, until
+ * pcpuref_switch_to_percpu(). @confirm must not sleep. Without
+ * %PCPUREF_ALLOW_REINIT there is no way back. From percpu_ref_switch_to_atomic().
+ *
+ * Context: any but NMI; never sleeps.
+ * Return: true, or false when refused (too many different callbacks waiting, or
+ * after exit; reported).
+ */
+bool pcpuref_switch_to_atomic(struct pcpuref *ref, pcpuref_func_t *confirm)
+{
+	struct pcpuref_data *d;
+	unsigned int todo = 0;
+	unsigned long flags;
+	bool done = false;
+
+	d = __pcpuref_lock(ref, &flags);
+	if (!d) {
+		__pcpuref_misuse_gone(ref, _RET_IP_);
+		return false;
+	}
+	if (confirm && !__pcpuref_add_confirm(d, confirm)) {
+		__pcpuref_misuse(d, TOO_MANY_CONFIRMS, __pcpuref_held(d), _RET_IP_);
+	} else {
+		__pcpuref_want_atomic(d, _RET_IP_);
+		todo = __pcpuref_settle(d);
+		done = true;
+	}
+	__pcpuref_unlock(d, flags);
+	__pcpuref_run(d, todo, false);
+
+	return done;
+}
+EXPORT_SYMBOL_GPL(pcpuref_switch_to_atomic);
+
+/**
+ * pcpuref_switch_to_atomic_sync - the same, and wait for it
+ * @ref: an initialised reference, in any state
+ *
+ * When it returns 0 the count is exact and contains no reference of the switch
+ * itself. From percpu_ref_switch_to_atomic_sync(). Uses an expedited grace
+ * period unless a switch is in flight already.
+ *
+ * Context: task, may sleep.
+ * Return: 0; -EINVAL after exit (reported); -ECANCELED if it exits meanwhile.
+ */
+int pcpuref_switch_to_atomic_sync(struct pcpuref *ref)
+{
+	struct pcpuref_data *d;
+	struct waiter waiter;
+	unsigned long flags;
+	unsigned int todo;
+
+	might_sleep();
+
+	d = __pcpuref_lock(ref, &flags);
+	if (!d) {
+		__pcpuref_misuse_gone(ref, _RET_IP_);
+		return -EINVAL;
+	}
+	__pcpuref_want_atomic(d, _RET_IP_);
+	todo = __pcpuref_settle(d);
+	__pcpuref_wait_begin(d, &waiter, false, d->batches + d->busy);
+	__pcpuref_wake_due(d);
+	__pcpuref_unlock(d, flags);
+
+	__pcpuref_run(d, todo, true);
+	return __pcpuref_wait_end(d, &waiter, MAX_SCHEDULE_TIMEOUT);
+}
+EXPORT_SYMBOL_GPL(pcpuref_switch_to_atomic_sync);
+
+/**
+ * pcpuref_switch_to_percpu - undo pcpuref_switch_to_atomic()
+ * @ref: an initialised reference with %PCPUREF_ALLOW_REINIT
+ *
+ * Of a live reference at once, or when the switch in flight is over; of a dying
+ * one when it is next brought to life. From percpu_ref_switch_to_percpu().
+ *
+ * Context: any but NMI; never sleeps.
+ * Return: true, or false when refused (not allowed, or after exit; reported).
+ */
+bool pcpuref_switch_to_percpu(struct pcpuref *ref)
+{
+	struct pcpuref_data *d;
+	unsigned int todo = 0;
+	unsigned long flags;
+	bool done = false;
+
+	d = __pcpuref_lock(ref, &flags);
+	if (!d) {
+		__pcpuref_misuse_gone(ref, _RET_IP_);
+		return false;
+	}
+	if (!d->allow_reinit) {
+		__pcpuref_misuse(d, NOT_ALLOWED, __pcpuref_held(d), _RET_IP_);
+	} else {
+		d->force_atomic = false;
+		todo = __pcpuref_settle(d);
+		done = true;
+	}
+	__pcpuref_unlock(d, flags);
+	__pcpuref_run(d, todo, false);
+
+	return done;
+}
+EXPORT_SYMBOL_GPL(pcpuref_switch_to_percpu);
+
+/* --- Looking -------------------------------------------------------------- */
+
+/**
+ * pcpuref_is_zero - has the count reached zero?
+ * @ref: an initialised or exited reference
+ *
+ * True from before release is called until the next life begins. May race with
+ * pcpuref_exit(), after which it keeps its answer; to wait for zero and then
+ * free the object, use pcpuref_kill_and_wait(), since this may be true before
+ * release has returned. Acquire: sees what was done before the last put.
+ * From percpu_ref_is_zero().
+ *
+ * Context: any.
+ * Return: true if it has.
+ */
+bool pcpuref_is_zero(struct pcpuref *ref)
+{
+	struct pcpuref_data *d;
+	unsigned long word;
+	bool zero;
+
+	preempt_disable_notrace();
+	/* Pairs with the smp_store_release() in __pcpuref_detach(). */
+	d = smp_load_acquire(&ref->data);
+	if (d) {
+		/* Pairs with the smp_store_release() in __pcpuref_mark_zero(). */
+		zero = smp_load_acquire(&d->zero);
+	} else {
+		word = READ_ONCE(ref->word);
+		zero = (word & __PCPUREF_DEAD) && !(word & NONZERO);
+	}
+	preempt_enable_notrace();
+
+	return zero;
+}
+EXPORT_SYMBOL_GPL(pcpuref_is_zero);
+
+/**
+ * pcpuref_read - how many references there are
+ * @ref: an initialised or exited reference
+ *
+ * The initial reference counts. In atomic mode the number is exact; in per-CPU
+ * mode the counters are added up one after the other, so gets and puts that run
+ * meanwhile may or may not be in it, and it can even be below the number that
+ * was held throughout. Costs a cache line for each possible CPU.
+ *
+ * Context: any but NMI.
+ * Return: the count; 0 after exit; LONG_MAX if misuse has made it stick.
+ */
+long pcpuref_read(struct pcpuref *ref)
+{
+	struct pcpuref_data *d;
+	unsigned long flags;
+	long count;
+
+	d = __pcpuref_lock(ref, &flags);
+	if (!d)
+		return 0;
+	if (READ_ONCE(d->stuck))
+		count = atomic_long_read(&d->count) < -BIAS ? LONG_MAX : 0;
+	else
+		count = __pcpuref_held(d) + d->initial;
+	__pcpuref_unlock(d, flags);
+
+	return count;
+}
+EXPORT_SYMBOL_GPL(pcpuref_read);
+
+/**
+ * pcpuref_barrier - wait until no callback is in flight
+ *
+ * For a client's module exit, after it has stopped to use its references: when
+ * this returns, every confirm and release that was due when it was called has
+ * returned, so their code may go away. It does not wait for references that
+ * others still hold. Not from confirm or release.
+ *
+ * Context: task, may sleep for several grace periods.
+ */
+void pcpuref_barrier(void)
+{
+	int round, cpu;
+
+	might_sleep();
+
+	/*
+	 * The end of a grace period may start one more, for requests that were
+	 * recorded while it was under way, and either may queue a release.
+	 */
+	for (round = 0; round < 2; round++) {
+		rcu_barrier();
+		for_each_possible_cpu(cpu)
+			pcpuref_irq_work_sync(per_cpu_ptr(&nmi_work, cpu));
+		flush_workqueue(release_wq);
+	}
+}
+EXPORT_SYMBOL_GPL(pcpuref_barrier);
+
+static int __init pcpuref_module_init(void)
+{
+	release_wq = alloc_workqueue("pcpuref", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!release_wq)
+		return -ENOMEM;
+	pr_info("version " PCPUREF_VERSION "\n");
+	return 0;
+}
+
+/* No client is left: only what they started may still be on its way. */
+static void __exit pcpuref_module_exit(void)
+{
+	pcpuref_barrier();
+	destroy_workqueue(release_wq);
+	/* The data of what exited last. */
+	rcu_barrier();
+}
+
+module_init(pcpuref_module_init);
+module_exit(pcpuref_module_exit);
+
+MODULE_DESCRIPTION("Per-CPU reference counts");
+MODULE_VERSION(PCPUREF_VERSION);
+MODULE_LICENSE("GPL");

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * pcpuref - a reference count that costs a get or a put one per-CPU add.
+ *
+ * A struct pcpuref is embedded in the object that it counts:
+ *
+ *	pcpuref_init()		one reference, the initial one, is held
+ *	pcpuref_get(), _put()	as often as you like, from anywhere
+ *	pcpuref_kill()		drops the initial reference
+ *	release()		called once, when the last reference is gone
+ *	pcpuref_exit()		frees what pcpuref_init() allocated
+ *
+ * While it is live a reference counts in per-CPU counters, and no get or put
+ * can see a total. pcpuref_kill() turns it into one atomic counter: it tags
+ * the per-CPU pointer, waits for a grace period after which no CPU can still
+ * be using the counters, adds them up, and from then on a put that reaches
+ * zero is noticed. Nothing but the _sync and _wait calls ever sleeps.
+ *
+ * Where a comment says "any context" it means task, softirq, hardirq and NMI,
+ * with interrupts or preemption on or off, under any lock, provided that RCU
+ * is watching (not in the idle loop proper). The state changing calls (kill,
+ * switch, reinit, resurrect, exit) may come from all of these but NMI.
+ *
+ * Misuse is reported once for each reference and kind, as a warning that
+ * begins with "pcpuref: misuse:" and names the reference, its release function
+ * and the caller. After that the count sticks: the object leaks, it is never
+ * freed in use.
+ *
+ * The interface follows the kernel's percpu_ref; what differs is said at each
+ * function. Documentation/design.rst has the argument why it works.
+ */
+#ifndef PCPUREF_H
+#define PCPUREF_H
+
+#include <linux/bits.h>
+#include <linux/compiler.h>
+#include <linux/gfp.h>
+#include <linux/irqflags.h>	/* with cleanup.h, where the kernel has it */
+#include <linux/percpu.h>
+#include <linux/preempt.h>
+#include <linux/rcupdate.h>
+#include <linux/types.h>
+
+#define PCPUREF_VERSION "0.1.0"
+
+struct pcpuref;
+struct pcpuref_data;
+
+/**
+ * typedef pcpuref_func_t - a release or a confirm callback
+ * @ref: the reference that it is about
+ *
+ * Runs in whatever context completed the step: a put, a kill, or an RCU
+ * callback in softirq. It must not sleep, unless it is the release function of
+ * a reference with %PCPUREF_RELEASE_WORK. No lock of pcpuref's is held and
+ * preemption is not disabled on its account.
+ */
+typedef void (pcpuref_func_t)(struct pcpuref *ref);
+
+/**
+ * enum pcpuref_flags - how a reference starts, and what it allows
+ * @PCPUREF_INIT_ATOMIC: start live in atomic mode, and stay in it until
+ *	pcpuref_switch_to_percpu(). Implies %PCPUREF_ALLOW_REINIT.
+ * @PCPUREF_INIT_DEAD: start dead, with a count of zero; pcpuref_reinit() brings
+ *	it to life. Implies %PCPUREF_ALLOW_REINIT.
+ * @PCPUREF_ALLOW_REINIT: keep the per-CPU memory when the reference dies, so
+ *	that reinit, resurrect and switch_to_percpu can use it again.
+ * @PCPUREF_RELEASE_WORK: call release from a workqueue, where it may sleep.
+ */
+enum pcpuref_flags {
+	PCPUREF_INIT_ATOMIC	= BIT(0),
+	PCPUREF_INIT_DEAD	= BIT(1),
+	PCPUREF_ALLOW_REINIT	= BIT(2),
+	PCPUREF_RELEASE_WORK	= BIT(3),
+};
+
+/* Tags in the low bits of pcpuref.word; an untagged word is per-CPU mode. */
+#define __PCPUREF_ATOMIC	BIT(0)	/* count in the shared counter */
+#define __PCPUREF_DEAD		BIT(1)	/* killed; never without ATOMIC */
+#define __PCPUREF_TAGS		(__PCPUREF_ATOMIC | __PCPUREF_DEAD)
+
+/**
+ * struct pcpuref - a reference count, to be embedded in what it counts
+ * @word: the counters' per-CPU address, tagged with mode and life
+ * @data: everything that gets and puts in per-CPU mode do not touch
+ * @release: called when the count reaches zero; stays valid after exit so that
+ *	late misuse can still be named
+ *
+ * All members are private. @word changes only when the state does, so the cache
+ * line that holds it stays shared between CPUs.
+ */
+struct pcpuref {
+	unsigned long		word;
+	struct pcpuref_data	*data;
+	pcpuref_func_t		*release;
+};
+
+/* --- Life ----------------------------------------------------------------- */
+
+/**
+ * pcpuref_init - initialise a reference
+ * @ref: the reference; its memory need not be zeroed
+ * @release: called when the last reference has gone, once in each life
+ * @flags: of &enum pcpuref_flags, or 0
+ * @gfp: for the two allocations; with GFP_KERNEL it may sleep
+ *
+ * The reference starts in per-CPU mode with a count of one, the initial
+ * reference, which only pcpuref_kill() and its kin drop. Its name in messages
+ * is the expression given as @ref; see pcpuref_init_named().
+ *
+ * Pairs with pcpuref_exit(), or with pcpuref_cancel_init() while unused.
+ * From percpu_ref_init().
+ *
+ * Context: as @gfp allows; not NMI.
+ * Return: 0; -EINVAL without @release or with unknown @flags; -ENOMEM. After an
+ * error nothing is held, and pcpuref_exit() is allowed but not needed.
+ */
+#define pcpuref_init(ref, release, flags, gfp) \
+	pcpuref_init_named(ref, release, flags, gfp, #ref)
+
+int __must_check pcpuref_init_named(struct pcpuref *ref,
+				    pcpuref_func_t *release,
+				    unsigned int flags, gfp_t gfp,
+				    const char *name);
+void pcpuref_cancel_init(struct pcpuref *ref);
+void pcpuref_exit(struct pcpuref *ref);
+
+bool pcpuref_kill_and_confirm(struct pcpuref *ref, pcpuref_func_t *confirm);
+int pcpuref_kill_sync(struct pcpuref *ref);
+int pcpuref_kill_and_wait(struct pcpuref *ref);
+int pcpuref_kill_and_wait_timeout(struct pcpuref *ref, unsigned long timeout);
+
+/**
+ * pcpuref_kill - drop the initial reference
+ * @ref: a live reference
+ *
+ * pcpuref_kill_and_confirm() without a callback.
+ *
+ * Context: any but NMI; never sleeps.
+ * Return: true, or false when refused (not live; reported).
+ */
+static inline bool pcpuref_kill(struct pcpuref *ref)
+{
+	return pcpuref_kill_and_confirm(ref, NULL);
+}
+
+bool pcpuref_reinit(struct pcpuref *ref);
+bool pcpuref_resurrect(struct pcpuref *ref);
+
+/* --- Mode ----------------------------------------------------------------- */
+
+bool pcpuref_switch_to_atomic(struct pcpuref *ref, pcpuref_func_t *confirm);
+int pcpuref_switch_to_atomic_sync(struct pcpuref *ref);
+bool pcpuref_switch_to_percpu(struct pcpuref *ref);
+
+/* --- Looking -------------------------------------------------------------- */
+
+bool pcpuref_is_zero(struct pcpuref *ref);
+long pcpuref_read(struct pcpuref *ref);
+
+/**
+ * pcpuref_is_dying - has the reference been killed?
+ * @ref: an initialised, an exited or a zeroed reference
+ *
+ * Context: any. From percpu_ref_is_dying().
+ * Return: true from kill until a reinit or resurrect takes effect, and after
+ * exit. Only a hint unless the caller excludes kill and resurrect.
+ */
+static inline bool pcpuref_is_dying(struct pcpuref *ref)
+{
+	/* Pairs with the marked stores to the word in pcpuref.c. */
+	return READ_ONCE(ref->word) & __PCPUREF_DEAD;
+}
+
+void pcpuref_barrier(void);
+
+/* --- Gets and puts -------------------------------------------------------- */
+
+void __pcpuref_get_slow(struct pcpuref *ref, unsigned long nr);
+bool __pcpuref_tryget_slow(struct pcpuref *ref, unsigned long nr);
+bool __pcpuref_tryget_live_slow(struct pcpuref *ref, unsigned long nr);
+void __pcpuref_put_slow(struct pcpuref *ref, unsigned long nr);
+
+/*
+ * The fast path: add to this CPU's counter unless the word is tagged.
+ *
+ * Preemption stays disabled from the load of the word to the add, which makes
+ * this a reader of the grace period that a switch to atomic mode waits for. The
+ * word is loaded once (a second load could find a tag), and its store side is
+ * the smp_store_release() in __pcpuref_to_percpu(); the address dependency
+ * orders the add after it. this_cpu_add() is one interrupt-safe instruction
+ * where the architecture has it, and interrupt-safe everywhere.
+ */
+static __always_inline bool __pcpuref_add(struct pcpuref *ref, unsigned long nr)
+{
+	unsigned long word;
+	bool percpu;
+
+	preempt_disable_notrace();
+	word = READ_ONCE(ref->word);
+	percpu = likely(!(word & __PCPUREF_TAGS));
+	if (percpu)
+		this_cpu_add(*(unsigned long __percpu *)word, nr);
+	preempt_enable_notrace();
+
+	return percpu;
+}
+
+/**
+ * pcpuref_get_many - take references
+ * @ref: a reference of which the caller holds one, or knows that it is held
+ * @nr: how many, at least 1
+ *
+ * Pairs with pcpuref_put_many(). Relaxed: it orders nothing.
+ * From percpu_ref_get_many().
+ *
+ * Context: any.
+ */
+static __always_inline void pcpuref_get_many(struct pcpuref *ref,
+					     unsigned long nr)
+{
+	if (unlikely(!__pcpuref_add(ref, nr)))
+		__pcpuref_get_slow(ref, nr);
+}
+
+/**
+ * pcpuref_get - take a reference
+ * @ref: a reference of which the caller holds one, or knows that it is held
+ *
+ * Pairs with pcpuref_put(). From percpu_ref_get().
+ *
+ * Context: any.
+ */
+static __always_inline void pcpuref_get(struct pcpuref *ref)
+{
+	pcpuref_get_many(ref, 1);
+}
+
+/**
+ * pcpuref_tryget_many - take references unless the count is zero
+ * @ref: an initialised or exited reference in memory that cannot go away
+ * @nr: how many, at least 1
+ *
+ * Also succeeds on a killed reference that somebody still holds; see
+ * pcpuref_tryget_live_many() for lookups. Pairs with pcpuref_put_many().
+ * From percpu_ref_tryget_many().
+ *
+ * Context: any.
+ * Return: true if taken; false if the count is zero or after exit.
+ */
+static __always_inline bool __must_check
+pcpuref_tryget_many(struct pcpuref *ref, unsigned long nr)
+{
+	return likely(__pcpuref_add(ref, nr)) || __pcpuref_tryget_slow(ref, nr);
+}
+
+/**
+ * pcpuref_tryget - take a reference unless the count is zero
+ * @ref: an initialised or exited reference in memory that cannot go away
+ *
+ * Pairs with pcpuref_put(). From percpu_ref_tryget().
+ *
+ * Context: any.
+ * Return: true if taken; false if the count is zero or after exit.
+ */
+static __always_inline bool __must_check pcpuref_tryget(struct pcpuref *ref)
+{
+	return pcpuref_tryget_many(ref, 1);
+}
+
+/**
+ * pcpuref_get_unless_zero - take a reference unless the count is zero
+ * @ref: an initialised or exited reference in memory that cannot go away
+ *
+ * pcpuref_tryget() by the name that kref has for it.
+ *
+ * Context: any.
+ * Return: true if taken; false if the count is zero or after exit.
+ */
+static __always_inline bool __must_check
+pcpuref_get_unless_zero(struct pcpuref *ref)
+{
+	return pcpuref_tryget(ref);
+}
+
+/**
+ * pcpuref_tryget_live_many - take references unless it has been killed
+ * @ref: an initialised or exited reference in memory that cannot go away
+ * @nr: how many, at least 1
+ *
+ * Fails on every CPU once the confirm callback of a kill has been called, or
+ * once pcpuref_kill_sync() or pcpuref_kill_and_wait() has returned 0; a call
+ * that runs while the kill does may still succeed. Pairs with
+ * pcpuref_put_many(). From percpu_ref_tryget_live().
+ *
+ * Context: any.
+ * Return: true if taken; false if killed or after exit.
+ */
+static __always_inline bool __must_check
+pcpuref_tryget_live_many(struct pcpuref *ref, unsigned long nr)
+{
+	return likely(__pcpuref_add(ref, nr)) ||
+	       __pcpuref_tryget_live_slow(ref, nr);
+}
+
+/**
+ * pcpuref_tryget_live - take a reference unless it has been killed
+ * @ref: an initialised or exited reference in memory that cannot go away
+ *
+ * Pairs with pcpuref_put(). From percpu_ref_tryget_live().
+ *
+ * Context: any.
+ * Return: true if taken; false if killed or after exit.
+ */
+static __always_inline bool __must_check pcpuref_tryget_live(struct pcpuref *ref)
+{
+	return pcpuref_tryget_live_many(ref, 1);
+}
+
+/**
+ * pcpuref_tryget_live_rcu - pcpuref_tryget_live() in an RCU read section
+ * @ref: an initialised or exited reference, its memory protected by RCU
+ *
+ * With lockdep it checks what pcpuref_tryget_live() leaves to the caller: that
+ * an RCU reader of some flavour keeps the object's memory. Pairs with
+ * pcpuref_put(). From percpu_ref_tryget_live_rcu().
+ *
+ * Context: any, inside an RCU read section.
+ * Return: true if taken; false if killed or after exit.
+ */
+static __always_inline bool __must_check
+pcpuref_tryget_live_rcu(struct pcpuref *ref)
+{
+	RCU_LOCKDEP_WARN(!rcu_read_lock_any_held(),
+			 "pcpuref: live lookup outside of an RCU reader");
+	return pcpuref_tryget_live(ref);
+}
+
+/**
+ * pcpuref_put_many - drop references
+ * @ref: a reference of which the caller holds @nr
+ * @nr: how many, at least 1
+ *
+ * What the caller did to the object before is visible to release. If these
+ * were the last references, release is called before this returns, except from
+ * NMI (then just after it, from a hard interrupt) and with
+ * %PCPUREF_RELEASE_WORK. The object may be gone when this returns.
+ * Pairs with pcpuref_get_many(). From percpu_ref_put_many().
+ *
+ * Context: any that the release function allows.
+ */
+static __always_inline void pcpuref_put_many(struct pcpuref *ref,
+					     unsigned long nr)
+{
+	if (unlikely(!__pcpuref_add(ref, -nr)))
+		__pcpuref_put_slow(ref, nr);
+}
+
+/**
+ * pcpuref_put - drop a reference
+ * @ref: a reference of which the caller holds one
+ *
+ * See pcpuref_put_many(). Pairs with pcpuref_get(). From percpu_ref_put().
+ *
+ * Context: any that the release function allows.
+ */
+static __always_inline void pcpuref_put(struct pcpuref *ref)
+{
+	pcpuref_put_many(ref, 1);
+}
+
+/* --- Scopes --------------------------------------------------------------- */
+
+/*
+ * Where the kernel has cleanup.h, a reference for as long as a scope lasts:
+ *
+ *	CLASS(pcpuref, held)(&object->ref);		a get
+ *
+ *	CLASS(pcpuref_tryget_live, held)(&object->ref);	(or _tryget)
+ *	if (!held)
+ *		return -ENODEV;
+ *
+ *	struct pcpuref *held __free(pcpuref_put) = ref;	takes over a reference
+ */
+#ifdef DEFINE_CLASS
+static inline void __pcpuref_put_held(struct pcpuref *held)
+{
+	if (held)
+		pcpuref_put(held);
+}
+
+DEFINE_FREE(pcpuref_put, struct pcpuref *, __pcpuref_put_held(_T))
+
+DEFINE_CLASS(pcpuref, struct pcpuref *, __pcpuref_put_held(_T),
+	     ({ pcpuref_get(ref); ref; }), struct pcpuref *ref)
+
+DEFINE_CLASS(pcpuref_tryget, struct pcpuref *, __pcpuref_put_held(_T),
+	     pcpuref_tryget(ref) ? ref : NULL, struct pcpuref *ref)
+
+DEFINE_CLASS(pcpuref_tryget_live, struct pcpuref *, __pcpuref_put_held(_T),
+	     pcpuref_tryget_live(ref) ? ref : NULL, struct pcpuref *ref)
+#endif
+
+#endif /* PCPUREF_H */

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Everything in pcpuref that depends on the kernel's version stands here; the
+ * rest reads as if there were one kernel. Tests are for features where the
+ * kernel shows one, since stable trees backport.
+ */
+#ifndef PCPUREF_KERNEL_H
+#define PCPUREF_KERNEL_H
+
+#include <linux/irq_work.h>
+#include <linux/kernel.h>
+#include <linux/rcupdate.h>
+#include <linux/version.h>
+
+/* The declared range. */
+#define PCPUREF_OLDEST_KERNEL	KERNEL_VERSION(5, 10, 0)
+#define PCPUREF_BEYOND_NEWEST	KERNEL_VERSION(7, 4, 0)
+
+#if LINUX_VERSION_CODE < PCPUREF_OLDEST_KERNEL
+#error "pcpuref needs Linux 5.10 or newer: this kernel is older than the declared range"
+#endif
+
+#if LINUX_VERSION_CODE >= PCPUREF_BEYOND_NEWEST
+#pragma message("pcpuref is untested on kernels newer than 7.3")
+#endif
+
+/*
+ * A grace period that waits for every preempt-disabled reader and is not put
+ * off. Before 4.20 this was call_rcu_sched(); since then call_rcu() waits for
+ * such readers too. With RCU_LAZY, which came in 6.2 together with
+ * call_rcu_hurry(), a plain call_rcu() may be batched for seconds.
+ */
+static inline void pcpuref_call_rcu_sched(struct rcu_head *head,
+					  rcu_callback_t func)
+{
+#ifdef CONFIG_RCU_LAZY
+	call_rcu_hurry(head, func);
+#else
+	call_rcu(head, func);
+#endif
+}
+
+/*
+ * The irq_work that finishes what an NMI began must run in hard interrupt
+ * context also on PREEMPT_RT, where others run in a thread: its per-CPU item
+ * is then never running on a CPU that runs something else. Kernels without
+ * the initialiser have no PREEMPT_RT either.
+ */
+#ifndef IRQ_WORK_INIT_HARD
+#define IRQ_WORK_INIT_HARD(_func)	{ .func = (_func) }
+#endif
+
+/* Kernels without irq_work (uniprocessor without perf) have no NMI user. */
+static inline void pcpuref_irq_work_queue(struct irq_work *work)
+{
+#ifdef CONFIG_IRQ_WORK
+	irq_work_queue(work);
+#endif
+}
+
+static inline void pcpuref_irq_work_sync(struct irq_work *work)
+{
+#ifdef CONFIG_IRQ_WORK
+	irq_work_sync(work);
+#endif
+}
+
+static inline bool pcpuref_in_nmi(void)
+{
+	return IS_ENABLED(CONFIG_IRQ_WORK) && in_nmi();
+}
+
+#endif /* PCPUREF_KERNEL_H */
