@@ -82,6 +82,7 @@
 
 #include "pcpuref.h"
 #include "pcpuref_kernel.h"
+#include "pcpuref_kref.h"
 
 #define BIAS	(1L << (BITS_PER_LONG - 2))
 #define LEAKED	(LONG_MIN + BIAS / 2)
@@ -248,6 +249,7 @@ static bool __pcpuref_tracing(void)
 	return READ_ONCE(trace_events);
 }
 
+/* Needs the lock, or the right to end a switch. */
 static long __pcpuref_sum(const struct pcpuref_data *d)
 {
 	unsigned long sum = 0;
@@ -607,7 +609,7 @@ static void __pcpuref_to_percpu(struct pcpuref_data *d)
 {
 	lockdep_assert_held(&d->lock);
 
-	/* The counters are all zero since allocation or __pcpuref_collect(). */
+	/* The counters are zero since allocation or __pcpuref_end_switch(). */
 	atomic_long_add(BIAS, &d->count);
 	d->biased = true;
 	/*
@@ -659,24 +661,8 @@ static unsigned int __pcpuref_settle(struct pcpuref_data *d)
 	return 0;
 }
 
-/* Take the counters' contents. Only the end of a grace period may. */
-static long __pcpuref_collect(struct pcpuref_data *d)
-{
-	unsigned long sum = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		unsigned long *counter = per_cpu_ptr(d->counters, cpu);
-
-		/* Marked for pcpuref_read(), which only looks. */
-		sum += READ_ONCE(*counter);
-		WRITE_ONCE(*counter, 0);
-	}
-	return (long)sum;
-}
-
 /*
- * The grace period is over: move the counters' contents into the count.
+ * Move what the counters held into the count.
  *
  * Return: the counters, if they are not needed any more.
  */
@@ -705,28 +691,44 @@ static unsigned long __percpu *__pcpuref_fold(struct pcpuref_data *d, long sum)
 	return unused;
 }
 
+/*
+ * No CPU uses the counters any more. What takes long with many CPUs is done
+ * without the lock: @busy keeps everybody else from writing them, and they are
+ * cleared only when nobody reads them either.
+ */
+static void __pcpuref_end_switch(struct pcpuref_data *d)
+{
+	unsigned long __percpu *unused = NULL;
+	long sum = __pcpuref_sum(d);
+	unsigned long flags;
+	int cpu;
+
+	raw_spin_lock_irqsave(&d->lock, flags);
+	if (d->ref)
+		unused = __pcpuref_fold(d, sum);
+	raw_spin_unlock_irqrestore(&d->lock, flags);
+
+	if (unused)
+		free_percpu(unused);
+	else
+		for_each_possible_cpu(cpu)
+			WRITE_ONCE(*per_cpu_ptr(d->counters, cpu), 0);
+}
+
 static void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync);
 
 /* A grace period that __pcpuref_settle() asked for is over. Consumes its pin. */
 static void __pcpuref_grace_period_over(struct pcpuref_data *d)
 {
-	unsigned long __percpu *unused = NULL;
 	unsigned int todo = 0;
 	unsigned long flags;
-	long sum = 0;
 	int i;
 
-	/*
-	 * Without the lock, which a sum over many CPUs would hold for long: no
-	 * CPU uses the counters now, and @busy keeps everybody else off them.
-	 */
+	/* Written only by the end of a grace period, and while there is none. */
 	if (d->biased)
-		sum = __pcpuref_collect(d);
+		__pcpuref_end_switch(d);
 
 	raw_spin_lock_irqsave(&d->lock, flags);
-	if (d->ref && d->biased)
-		unused = __pcpuref_fold(d, sum);
-
 	for (i = 0; d->ref && i < CONFIRMS; i++) {
 		while (d->ref && d->confirm[i].now) {
 			pcpuref_func_t *confirm = d->confirm[i].func;
@@ -751,7 +753,6 @@ static void __pcpuref_grace_period_over(struct pcpuref_data *d)
 	__pcpuref_wake_due(d);
 	raw_spin_unlock_irqrestore(&d->lock, flags);
 
-	free_percpu(unused);
 	__pcpuref_run(d, todo, false);
 	__pcpuref_unpin(d);
 }
@@ -1686,6 +1687,71 @@ void pcpuref_barrier(void)
 	}
 }
 EXPORT_SYMBOL_GPL(pcpuref_barrier);
+
+/* --- The four-byte count --------------------------------------------------- */
+
+static noinline void __pcpuref_kref_report(struct pcpuref_kref *kref,
+					   const char *what, unsigned long caller)
+{
+	WARN(1, KBUILD_MODNAME ": misuse: kref %s: kref=%p caller=%pS\n", what, kref,
+	     (void *)caller);
+}
+
+/*
+ * The count is at zero, about to overflow, or saturated already. Saturated
+ * before it is reported, so that the object is safe as early as can be; what
+ * others did to the count in between counts for nothing.
+ */
+void __pcpuref_kref_bad_get(struct pcpuref_kref *kref, int old)
+{
+	atomic_set(&kref->count, __PCPUREF_KREF_SATURATED);
+	if (old >= 0)
+		__pcpuref_kref_report(kref, old ? "overflow" : "get on zero", _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_kref_bad_get);
+
+static void __pcpuref_kref_saturate_put(struct pcpuref_kref *kref, int old,
+					unsigned long caller)
+{
+	atomic_set(&kref->count, __PCPUREF_KREF_SATURATED);
+	if (!old)
+		__pcpuref_kref_report(kref, "put on zero", caller);
+}
+
+void __pcpuref_kref_bad_put(struct pcpuref_kref *kref, int old)
+{
+	__pcpuref_kref_saturate_put(kref, old, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_kref_bad_put);
+
+/* The last reference is gone, and nobody knows how to free the object. */
+void __pcpuref_kref_no_release(struct pcpuref_kref *kref)
+{
+	__pcpuref_kref_report(kref, "put without a release function", _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_kref_no_release);
+
+/*
+ * Drop a reference, but not the last one, for which the caller wants a lock.
+ *
+ * Return: true if dropped, or if there is nothing sensible to drop.
+ */
+bool __pcpuref_kref_put_unless_last(struct pcpuref_kref *kref)
+{
+	int old = atomic_read(&kref->count);
+
+	do {
+		if (old == 1)
+			return false;
+		if (unlikely(old <= 0)) {
+			__pcpuref_kref_saturate_put(kref, old, _RET_IP_);
+			return true;
+		}
+	} while (!atomic_try_cmpxchg_release(&kref->count, &old, old - 1));
+
+	return true;
+}
+EXPORT_SYMBOL_GPL(__pcpuref_kref_put_unless_last);
 
 static int __init pcpuref_module_init(void)
 {
