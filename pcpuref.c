@@ -14,11 +14,13 @@
  *      |---- LEAKED ---|---- DEAD ---|--- references ---|--- biased ---|
  *          (centre)        (centre)
  *
- * A negative count is stuck. One zone means that it was released when misuse
- * was noticed (DEAD: tryget fails for good), the other that it was not (LEAKED:
- * tryget succeeds, release never comes). Whoever finds a stuck count puts it
- * back into the middle of its zone; a zone is a quarter of the number range
- * wide, too far for unbalanced gets and puts to cross before the next one does.
+ * A count that has come to zero is parked at DEAD before release is called, so
+ * that a get which is in the wrong cannot make it positive and let a tryget in.
+ * A get or put that finds the count negative, or makes it so, is misuse, and
+ * the count sticks: at DEAD if the last reference was gone (tryget fails for
+ * good), else at LEAKED (tryget succeeds, release never comes). Whoever finds a
+ * stuck count puts it back to the middle of its zone; a zone is a quarter of
+ * the number range wide, too far for unbalanced gets and puts to cross it.
  *
  * FROM PER-CPU TO ATOMIC
  *
@@ -60,6 +62,7 @@
 
 #include <linux/atomic.h>
 #include <linux/bitops.h>
+#include <linux/bottom_half.h>
 #include <linux/bug.h>
 #include <linux/completion.h>
 #include <linux/cpumask.h>
@@ -72,6 +75,7 @@
 #include <linux/limits.h>
 #include <linux/list.h>
 #include <linux/llist.h>
+#include <linux/math64.h>
 #include <linux/module.h>
 #include <linux/refcount.h>
 #include <linux/sched.h>
@@ -92,6 +96,7 @@
 #define EXITED		BIT(2)
 #define NONZERO		BIT(3)	/* the count was not zero at exit */
 #define REPORTED	BIT(4)	/* use after exit has been reported */
+#define ALL_TAGS	(__PCPUREF_TAGS | EXITED | NONZERO | REPORTED)
 
 /* How many different confirm callbacks can wait for grace periods at a time. */
 #define CONFIRMS	3
@@ -112,6 +117,7 @@ enum misuse {
 	CANCEL_USED,
 	USE_AFTER_EXIT,
 	USE_WITHOUT_INIT,
+	USE_MOVED,
 };
 
 static const char * const misuse_text[] = {
@@ -130,6 +136,7 @@ static const char * const misuse_text[] = {
 	[CANCEL_USED]		= "cancel_init of a used reference",
 	[USE_AFTER_EXIT]	= "use after exit",
 	[USE_WITHOUT_INIT]	= "use without init",
+	[USE_MOVED]		= "use of a reference that was moved, or races with exit and init",
 };
 
 /**
@@ -138,6 +145,7 @@ static const char * const misuse_text[] = {
  * @lock: protects all that follows, unless said otherwise
  * @pins: what keeps this structure; see the top of the file
  * @ref: the reference, NULL once it has exited
+ * @release: the same as the reference's, which may be gone
  * @name: for messages
  * @counters: the per-CPU counters, NULL when given back
  * @reported: bit for each enum misuse that has been reported (atomic)
@@ -149,7 +157,8 @@ static const char * const misuse_text[] = {
  * @biased: BIAS is part of @count, and the counters are in use
  * @busy: a grace period is under way or its confirmations are being called
  * @own: the grace period's own reference is part of the count
- * @zero: the count has reached zero in this life (read without the lock)
+ * @zero: the count has reached zero in this life (read without the lock), and
+ *	is parked at DEAD
  * @stuck: misuse has made the count meaningless (set without the lock)
  * @releasing: some context is in charge of calling release
  * @running: release is being called at this moment
@@ -173,6 +182,7 @@ struct pcpuref_data {
 	raw_spinlock_t		lock;
 	refcount_t		pins;
 	struct pcpuref		*ref;
+	pcpuref_func_t		*release;
 	const char		*name;
 	unsigned long __percpu	*counters;
 	unsigned long		reported;
@@ -273,15 +283,21 @@ static const char *__pcpuref_mode(const struct pcpuref_data *d)
 static void __pcpuref_event(const struct pcpuref_data *d, const char *event,
 			    const char *before, const char *after, long sum)
 {
+	s64 since_kill = -1;
+	long count;
+
 	lockdep_assert_held(&d->lock);
 
 	if (likely(!__pcpuref_tracing()))
 		return;
 	if (d->biased && !sum)
 		sum = __pcpuref_sum(d);
-	pr_info(EVENT_FORMAT, event, d->name, d->ref, d->ref->release, before,
-		after, atomic_long_read(&d->count) - (d->biased ? BIAS : 0), sum,
-		d->killed_at ? (s64)(ktime_get_mono_fast_ns() - d->killed_at) / 1000 : -1);
+	count = d->zero ? 0 : atomic_long_read(&d->count) - (d->biased ? BIAS : 0);
+	if (d->killed_at)
+		since_kill = div_s64(ktime_get_mono_fast_ns() - d->killed_at,
+				     NSEC_PER_USEC);
+	pr_info(EVENT_FORMAT, event, d->name, d->ref, d->release, before, after,
+		count, sum, since_kill);
 }
 
 /* A step that does not change the mode. */
@@ -300,27 +316,31 @@ static noinline void __pcpuref_report(const char *name, pcpuref_func_t *release,
 	     misuse_text[what], name, release, count, (void *)caller);
 }
 
-/* Caller holds the lock, or has preemption disabled since it found @d. */
+/*
+ * Caller holds the lock, or has preemption disabled since it found @d; then the
+ * object that @d belongs to may be gone, and its name with it after exit.
+ */
 static void __pcpuref_misuse(struct pcpuref_data *d, enum misuse what, long count,
 			     unsigned long caller)
 {
-	struct pcpuref *ref = READ_ONCE(d->ref);
-
-	if (!ref || test_and_set_bit(what, &d->reported))
+	if (!READ_ONCE(d->ref) || test_and_set_bit(what, &d->reported))
 		return;
-	__pcpuref_report(d->name, ref->release, what, count, caller);
+	__pcpuref_report(d->name, d->release, what, count, caller);
 }
 
-/* Use of a reference that has no data: not initialised, or exited. */
+/* Use of a reference whose data cannot be found: not initialised, or exited. */
 static void __pcpuref_misuse_gone(struct pcpuref *ref, unsigned long caller)
 {
 	unsigned long word = READ_ONCE(ref->word);
+	enum misuse what = word & EXITED ? USE_AFTER_EXIT : USE_WITHOUT_INIT;
+	unsigned long tagged = word | __PCPUREF_TAGS | REPORTED;
 
-	if ((word & REPORTED) || cmpxchg(&ref->word, word, word | REPORTED) != word)
+	/* A word with counters is somebody's who uses it: never tag that. */
+	if (word & ~ALL_TAGS)
+		what = USE_MOVED;
+	else if ((word & REPORTED) || cmpxchg(&ref->word, word, tagged) != word)
 		return;
-	__pcpuref_report("(none)", word ? ref->release : NULL,
-			 word & EXITED ? USE_AFTER_EXIT : USE_WITHOUT_INIT, 0,
-			 caller);
+	__pcpuref_report("(none)", word ? ref->release : NULL, what, 0, caller);
 }
 
 /* --- Data ----------------------------------------------------------------- */
@@ -461,14 +481,13 @@ static void __pcpuref_release(struct pcpuref_data *d)
 	raw_spin_lock_irqsave(&d->lock, flags);
 	while (d->ref && d->returned != d->ended) {
 		struct pcpuref *ref = d->ref;
-		pcpuref_func_t *release = ref->release;
 
 		d->running = true;
 		__pcpuref_step_event(d, "release");
 		raw_spin_unlock_irqrestore(&d->lock, flags);
 
 		/* From here on @ref may be reinitialised, exited or freed. */
-		release(ref);
+		d->release(ref);
 
 		raw_spin_lock_irqsave(&d->lock, flags);
 		d->running = false;
@@ -485,10 +504,39 @@ static void __pcpuref_release_work(struct work_struct *work)
 	__pcpuref_release(container_of(work, struct pcpuref_data, work));
 }
 
-/* The count has reached zero, with acquire semantics. */
-static unsigned int __pcpuref_mark_zero(struct pcpuref_data *d)
+/* The count is negative or must become so; needs no lock. */
+static void __pcpuref_stick(struct pcpuref_data *d, bool dead)
+{
+	/* The flag first: __pcpuref_fold() looks at it a grace period later. */
+	WRITE_ONCE(d->stuck, true);
+	atomic_long_set(&d->count, dead ? DEAD : LEAKED);
+}
+
+/* The same, found with the lock held: release is not to come in this life. */
+static unsigned int __pcpuref_leak(struct pcpuref_data *d, enum misuse what,
+				   long count, unsigned long caller)
 {
 	lockdep_assert_held(&d->lock);
+
+	if (!READ_ONCE(d->stuck)) {
+		__pcpuref_misuse(d, what, count, caller);
+		__pcpuref_stick(d, d->zero);
+	}
+	__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);
+	return 0;
+}
+
+/*
+ * The count has come to zero, and the caller has seen that with acquire
+ * semantics: end this life. A get in the wrong may have come in between; then
+ * somebody believes to hold a reference, and release must not come.
+ */
+static unsigned int __pcpuref_mark_zero(struct pcpuref_data *d, unsigned long caller)
+{
+	lockdep_assert_held(&d->lock);
+
+	if (atomic_long_cmpxchg(&d->count, 0, DEAD) != 0)
+		return __pcpuref_leak(d, GET_ON_ZERO, 0, caller);
 
 	/* Pairs with smp_load_acquire() in pcpuref_is_zero(). */
 	smp_store_release(&d->zero, true);
@@ -500,14 +548,6 @@ static unsigned int __pcpuref_mark_zero(struct pcpuref_data *d)
 	return TODO_RELEASE;
 }
 
-/* The count is negative or must become so; needs no lock. */
-static void __pcpuref_stick(struct pcpuref_data *d, bool released)
-{
-	/* The flag first: __pcpuref_fold() looks at it a grace period later. */
-	WRITE_ONCE(d->stuck, true);
-	atomic_long_set(&d->count, released ? DEAD : LEAKED);
-}
-
 /* A put came to zero and holds nothing any more. */
 static unsigned int __pcpuref_reached_zero(struct pcpuref_data *d, unsigned long caller)
 {
@@ -517,14 +557,12 @@ static unsigned int __pcpuref_reached_zero(struct pcpuref_data *d, unsigned long
 		d->claimed--;
 		return 0;
 	}
-	if (!d->live && !d->initial && !d->own && !d->zero)
-		return d->ref ? __pcpuref_mark_zero(d) : 0;
-
-	/* That was the initial reference, which only a kill may drop. */
-	__pcpuref_misuse(d, EXCESS_PUT, 0, caller);
-	__pcpuref_stick(d, false);
-	__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);
-	return 0;
+	if (!d->ref)
+		return 0;
+	/* A reference of the machine's own, which is not the caller's to drop. */
+	if (d->live || d->initial || d->own || d->zero)
+		return __pcpuref_leak(d, EXCESS_PUT, 0, caller);
+	return __pcpuref_mark_zero(d, caller);
 }
 
 /* The machine itself drops a reference. */
@@ -540,13 +578,9 @@ static unsigned int __pcpuref_drop(struct pcpuref_data *d)
 	new = atomic_long_dec_return(&d->count);
 	if (likely(new > 0))
 		return 0;
-	if (new == 0)
-		return __pcpuref_mark_zero(d);
-
-	__pcpuref_misuse(d, EXCESS_PUT, new, d->requester);
-	__pcpuref_stick(d, false);
-	__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);
-	return 0;
+	if (new < 0 || d->initial || d->own)
+		return __pcpuref_leak(d, EXCESS_PUT, new, d->requester);
+	return __pcpuref_mark_zero(d, d->requester);
 }
 
 /* Take a reference for the machine, or find that there is none left. */
@@ -677,10 +711,9 @@ static unsigned long __percpu *__pcpuref_fold(struct pcpuref_data *d, long sum)
 	d->biased = false;
 	/* The machine holds a reference, so less than one is too few. */
 	if (unlikely(READ_ONCE(d->stuck) || new < 1)) {
-		if (!READ_ONCE(d->stuck))
-			__pcpuref_misuse(d, EXCESS_PUT, new, d->requester);
+		__pcpuref_leak(d, EXCESS_PUT, new, d->requester);
+		/* Also if it stuck when it was not biased. */
 		__pcpuref_stick(d, false);
-		__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);
 	}
 	if (!d->allow_reinit) {
 		unused = d->counters;
@@ -782,7 +815,10 @@ static void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync)
 
 	if (expedite) {
 		synchronize_rcu_expedited();
+		/* Callbacks find softirqs off, as in an RCU callback. */
+		local_bh_disable();
 		__pcpuref_grace_period_over(d);
+		local_bh_enable();
 	}
 }
 
@@ -802,8 +838,11 @@ static void __pcpuref_defer_from_nmi(struct pcpuref_data *d, bool zero)
 {
 	if (zero)
 		atomic_inc(&d->nmi_zeroes);
-	/* Ordered: who finds it listed is seen by __pcpuref_after_nmi(). */
-	if (atomic_cmpxchg(&d->nmi_listed, 0, 1) || !refcount_inc_not_zero(&d->pins))
+	/*
+	 * Fully ordered, also when it finds it listed: then what went before is
+	 * seen by __pcpuref_after_nmi(), whose atomic_xchg() this pairs with.
+	 */
+	if (atomic_xchg(&d->nmi_listed, 1) || !refcount_inc_not_zero(&d->pins))
 		return;
 	llist_add(&d->nmi_node, this_cpu_ptr(&nmi_list));
 	pcpuref_irq_work_queue(this_cpu_ptr(&nmi_work));
@@ -819,7 +858,7 @@ static void __pcpuref_after_nmi(struct irq_work *work)
 		unsigned int todo = 0;
 		int zeroes;
 
-		/* Pairs with the atomic_cmpxchg() in __pcpuref_defer_from_nmi(). */
+		/* Pairs with the atomic_xchg() in __pcpuref_defer_from_nmi(). */
 		atomic_xchg(&d->nmi_listed, 0);
 		zeroes = atomic_xchg(&d->nmi_zeroes, 0);
 
@@ -845,15 +884,15 @@ static void __pcpuref_after_nmi(struct irq_work *work)
 static void __pcpuref_broken(struct pcpuref_data *d, enum misuse what, long old,
 			     unsigned long caller)
 {
-	bool released = old <= 0 && old >= -BIAS;
+	bool dead = old <= 0 && old >= -BIAS;
 	bool first = !READ_ONCE(d->stuck);
 	unsigned long flags;
 
-	__pcpuref_stick(d, released);
+	__pcpuref_stick(d, dead);
 	if (!first)
 		return;
 
-	__pcpuref_misuse(d, what, old, caller);
+	__pcpuref_misuse(d, what, dead ? 0 : old, caller);
 	if (pcpuref_in_nmi()) {
 		__pcpuref_defer_from_nmi(d, false);
 		return;
@@ -1031,6 +1070,7 @@ int pcpuref_init_named(struct pcpuref *ref, pcpuref_func_t *release,
 	INIT_LIST_HEAD(&d->waiters);
 	INIT_WORK(&d->work, __pcpuref_release_work);
 	d->ref = ref;
+	d->release = release;
 	d->name = name;
 	d->release_work = flags & PCPUREF_RELEASE_WORK;
 	d->allow_reinit = flags & (PCPUREF_INIT_ATOMIC | PCPUREF_INIT_DEAD |
@@ -1041,13 +1081,14 @@ int pcpuref_init_named(struct pcpuref *ref, pcpuref_func_t *release,
 	d->zero = dead;
 	d->life = !dead;
 	d->biased = !dead && !d->force_atomic;
-	atomic_long_set(&d->count, d->life + (d->biased ? BIAS : 0));
+	atomic_long_set(&d->count, dead ? DEAD : 1 + (d->biased ? BIAS : 0));
 
-	WRITE_ONCE(ref->data, d);
 	/*
-	 * The data before the word that lets others use it, for lookups in
-	 * type-stable memory that meet an object which is being set up.
+	 * Lookups in type-stable memory may meet an object that is being set up.
+	 * Pairs with the dependent loads of whoever follows ref->data.
 	 */
+	smp_store_release(&ref->data, d);
+	/* Pairs with the dependent access in __pcpuref_add(). */
 	smp_store_release(&ref->word, (unsigned long)d->counters |
 			  (d->biased ? 0 : __PCPUREF_ATOMIC) |
 			  (dead ? __PCPUREF_DEAD : 0));
@@ -1067,6 +1108,9 @@ static long __pcpuref_held(struct pcpuref_data *d)
 	long count = atomic_long_read(&d->count);
 
 	lockdep_assert_held(&d->lock);
+
+	if (d->zero)
+		return 0;
 	if (d->biased)
 		count += __pcpuref_sum(d) - BIAS;
 	return count - d->initial - d->own;
@@ -1079,7 +1123,8 @@ static bool __pcpuref_used(struct pcpuref_data *d)
 
 	lockdep_assert_held(&d->lock);
 
-	if (d->busy || d->killed_at || READ_ONCE(d->stuck) || __pcpuref_held(d))
+	if (d->busy || d->batches || d->ended || d->killed_at ||
+	    READ_ONCE(d->stuck) || __pcpuref_held(d))
 		return true;
 	for_each_possible_cpu(cpu)
 		if (d->counters && READ_ONCE(*per_cpu_ptr(d->counters, cpu)))
@@ -1099,7 +1144,7 @@ static void __pcpuref_check_exit(struct pcpuref_data *d, unsigned long caller)
 		__pcpuref_misuse(d, EXIT_SWITCHING, held, caller);
 	else if (held)
 		__pcpuref_misuse(d, EXIT_HELD, held, caller);
-	else if (d->ended != d->returned && !d->running)
+	else if (d->ended != d->returned + d->running)
 		__pcpuref_misuse(d, EXIT_UNRELEASED, held, caller);
 	else if (!d->live && !d->zero)
 		__pcpuref_misuse(d, EXIT_UNRELEASED, held, caller);
@@ -1134,8 +1179,12 @@ static void __pcpuref_exit(struct pcpuref *ref, bool unused, unsigned long calle
 
 	d = __pcpuref_lock(ref, &flags);
 	if (!d) {
-		/* Harmless, but a second exit is worth a line. */
-		if (READ_ONCE(ref->word) & EXITED)
+		unsigned long word = READ_ONCE(ref->word);
+
+		if (word & ~ALL_TAGS)
+			__pcpuref_misuse_gone(ref, caller);
+		else if (word & EXITED)
+			/* Harmless, but a second exit is worth a line. */
 			pr_notice_ratelimited("exit of an exited reference: release=%ps caller=%pS\n",
 					      ref->release, (void *)caller);
 		return;
@@ -1317,9 +1366,10 @@ static int __pcpuref_kill_and_wait(struct pcpuref *ref, unsigned long timeout,
  *
  * When it returns 0, release has returned: pcpuref_exit() and freeing the
  * object are safe, and pcpuref_tryget_live() fails on every CPU. Of a reference
- * that is dying already it only waits. Uses an expedited grace period. Not from
- * release or confirm of the same reference, and not while holding a reference
- * that only this caller would put.
+ * that is dying already it only waits. Uses an expedited grace period, or none
+ * in atomic mode: an object that is looked up under RCU must still be freed by
+ * RCU. Not from release or confirm of the same reference, and not while holding
+ * a reference that only this caller would put.
  *
  * Context: task, may sleep.
  * Return: 0; -EINVAL after exit (reported); -ECANCELED when another caller
@@ -1359,20 +1409,25 @@ static unsigned int __pcpuref_revive(struct pcpuref_data *d, unsigned long calle
 	if (!d->allow_reinit)
 		__pcpuref_misuse(d, NOT_ALLOWED, __pcpuref_held(d), caller);
 
-	if (READ_ONCE(d->stuck)) {
-		__pcpuref_stick(d, false);
-	} else if (!d->initial && !__pcpuref_inc_not_zero(d)) {
+	if (!d->initial && !__pcpuref_inc_not_zero(d)) {
 		/*
 		 * Released, or about to be: the put that made it zero may not
 		 * have come to tell yet. Then it is told here on its behalf.
 		 */
-		if (!d->zero) {
-			todo = __pcpuref_mark_zero(d);
+		if (!d->zero && !READ_ONCE(d->stuck)) {
+			/* Zero was read: pairs with the release of the puts. */
+			smp_acquire__after_ctrl_dep();
+			todo = __pcpuref_mark_zero(d, caller);
 			d->claimed++;
 		}
-		d->life++;
-		atomic_long_inc(&d->count);
+		d->life += d->zero;
+		/* Unless somebody has touched the dead count: then it sticks. */
+		if (atomic_long_cmpxchg(&d->count, DEAD, 1) != DEAD)
+			__pcpuref_stick(d, false);
 	}
+	/* A stuck count is alive again too, but for good. */
+	if (READ_ONCE(d->stuck))
+		__pcpuref_stick(d, false);
 	d->initial = true;
 	d->live = true;
 	d->killed_at = 0;
@@ -1384,7 +1439,7 @@ static unsigned int __pcpuref_revive(struct pcpuref_data *d, unsigned long calle
 
 /**
  * pcpuref_reinit - begin a new life
- * @ref: a reference whose count is zero
+ * @ref: a reference of which pcpuref_is_zero() is true
  *
  * Afterwards it is as after pcpuref_init(), in per-CPU mode unless
  * pcpuref_switch_to_atomic() or %PCPUREF_INIT_ATOMIC say otherwise. If a switch
@@ -1638,7 +1693,8 @@ EXPORT_SYMBOL_GPL(pcpuref_is_zero);
  * was held throughout. Costs a cache line for each possible CPU.
  *
  * Context: any but NMI.
- * Return: the count; 0 after exit; LONG_MAX if misuse has made it stick.
+ * Return: the count; 0 after exit; if misuse has made it stick, LONG_MAX, or 0
+ * if the last reference was gone by then.
  */
 long pcpuref_read(struct pcpuref *ref)
 {
@@ -1663,9 +1719,12 @@ EXPORT_SYMBOL_GPL(pcpuref_read);
  * pcpuref_barrier - wait until no callback is in flight
  *
  * For a client's module exit, after it has stopped to use its references: when
- * this returns, every confirm and release that was due when it was called has
- * returned, so their code may go away. It does not wait for references that
- * others still hold. Not from confirm or release.
+ * this returns, every confirm and release that was due when it was called and
+ * that pcpuref itself calls (from RCU, after an NMI, from the workqueue) has
+ * returned, so their code may go away. What the client's own threads, timers
+ * and interrupt handlers call, a put for example, returns when they do: stop
+ * them first. It does not wait for references that others still hold. Not from
+ * confirm or release.
  *
  * Context: task, may sleep for several grace periods.
  */

@@ -17,9 +17,11 @@
  * zero is noticed. Nothing but the _sync and _wait calls ever sleeps.
  *
  * Where a comment says "any context" it means task, softirq, hardirq and NMI,
- * with interrupts or preemption on or off, under any lock, provided that RCU
- * is watching (not in the idle loop proper). The state changing calls (kill,
- * switch, reinit, resurrect, exit) may come from all of these but NMI.
+ * with interrupts or preemption on or off, under any lock but the scheduler's
+ * and the console's, provided that RCU is watching (not in the idle loop
+ * proper). NMI needs a this_cpu_add() that is safe there, as x86, arm64 and
+ * s390 have it (ARCH_HAS_NMI_SAFE_THIS_CPU_OPS). The state changing calls
+ * (kill, switch, reinit, resurrect, exit) may come from all of these but NMI.
  *
  * Misuse is reported once for each reference and kind, as a warning that
  * begins with "pcpuref: misuse:" and names the reference, its release function
@@ -50,10 +52,15 @@ struct pcpuref_data;
  * typedef pcpuref_func_t - a release or a confirm callback
  * @ref: the reference that it is about
  *
- * Runs in whatever context completed the step: a put, a kill, or an RCU
- * callback in softirq. It must not sleep, unless it is the release function of
- * a reference with %PCPUREF_RELEASE_WORK. No lock of pcpuref's is held and
- * preemption is not disabled on its account.
+ * Runs in whatever context completed the step. For confirm that is the end of a
+ * grace period, with softirqs disabled: an RCU callback, or a task in one of the
+ * _sync and _wait calls. For release it can also be the caller of put, kill,
+ * resurrect or reinit, or the hard interrupt after an NMI (with PREEMPT_RT a
+ * workqueue). It must not sleep, unless it is the release function of a
+ * reference with %PCPUREF_RELEASE_WORK. No lock of pcpuref's is held.
+ *
+ * One reference's release is never entered twice at a time: should a next life
+ * end meanwhile, it is called again by the context that is in it.
  */
 typedef void (pcpuref_func_t)(struct pcpuref *ref);
 
@@ -186,10 +193,11 @@ void __pcpuref_put_slow(struct pcpuref *ref, unsigned long nr);
  *
  * Preemption stays disabled from the load of the word to the add, which makes
  * this a reader of the grace period that a switch to atomic mode waits for. The
- * word is loaded once (a second load could find a tag), and its store side is
- * the smp_store_release() in __pcpuref_to_percpu(); the address dependency
- * orders the add after it. this_cpu_add() is one interrupt-safe instruction
- * where the architecture has it, and interrupt-safe everywhere.
+ * word is loaded once: a second load could find a tag. Its store sides are the
+ * smp_store_release() in pcpuref_init_named() and in __pcpuref_to_percpu(); the
+ * address dependency orders the add after them. this_cpu_add() is one
+ * interrupt-safe instruction where the architecture has it, and interrupt-safe
+ * everywhere.
  */
 static __always_inline bool __pcpuref_add(struct pcpuref *ref, unsigned long nr)
 {
@@ -242,7 +250,9 @@ static __always_inline void pcpuref_get(struct pcpuref *ref)
  * @nr: how many, at least 1
  *
  * Also succeeds on a killed reference that somebody still holds; see
- * pcpuref_tryget_live_many() for lookups. Pairs with pcpuref_put_many().
+ * pcpuref_tryget_live_many() for lookups. Relaxed: with %SLAB_TYPESAFE_BY_RCU
+ * memory the caller needs a read barrier before it checks that the object is
+ * still the one it looked for. Pairs with pcpuref_put_many().
  * From percpu_ref_tryget_many().
  *
  * Context: any.
@@ -290,8 +300,9 @@ pcpuref_get_unless_zero(struct pcpuref *ref)
  *
  * Fails on every CPU once the confirm callback of a kill has been called, or
  * once pcpuref_kill_sync() or pcpuref_kill_and_wait() has returned 0; a call
- * that runs while the kill does may still succeed. Pairs with
- * pcpuref_put_many(). From percpu_ref_tryget_live().
+ * that runs while the kill does may still succeed. Relaxed, as
+ * pcpuref_tryget_many() is. Pairs with pcpuref_put_many().
+ * From percpu_ref_tryget_live().
  *
  * Context: any.
  * Return: true if taken; false if killed or after exit.
@@ -342,9 +353,9 @@ pcpuref_tryget_live_rcu(struct pcpuref *ref)
  * @nr: how many, at least 1
  *
  * What the caller did to the object before is visible to release. If these
- * were the last references, release is called before this returns, except from
- * NMI (then just after it, from a hard interrupt) and with
- * %PCPUREF_RELEASE_WORK. The object may be gone when this returns.
+ * were the last references, release is called from here, except from NMI (then
+ * just after it), with %PCPUREF_RELEASE_WORK, and while the release of an
+ * earlier life is still running. The object may be gone when this returns.
  * Pairs with pcpuref_get_many(). From percpu_ref_put_many().
  *
  * Context: any that the release function allows.

@@ -41,10 +41,10 @@ static inline void pcpuref_call_rcu_sched(struct rcu_head *head,
 }
 
 /*
- * The irq_work that finishes what an NMI began must run in hard interrupt
- * context also on PREEMPT_RT, where others run in a thread: its per-CPU item
- * is then never running on a CPU that runs something else. Kernels without
- * the initialiser have no PREEMPT_RT either.
+ * The irq_work that finishes what an NMI began runs in hard interrupt context
+ * on PREEMPT_RT too, soon and on the CPU whose list it empties. Where the
+ * initialiser does not exist yet, irq_work runs so unless RT patches say else;
+ * then it comes later, which is as good.
  */
 #ifndef IRQ_WORK_INIT_HARD
 #define IRQ_WORK_INIT_HARD(_func)	{ .func = (_func) }
