@@ -146,9 +146,13 @@ int pcpuref_kill_and_wait_timeout(struct pcpuref *ref, unsigned long timeout);
  * Context: any but NMI; never sleeps.
  * Return: true, or false when refused (not live; reported).
  */
-static inline bool pcpuref_kill(struct pcpuref *ref)
+static __always_inline bool pcpuref_kill(struct pcpuref *ref)
 {
-	return pcpuref_kill_and_confirm(ref, NULL);
+	bool accepted = pcpuref_kill_and_confirm(ref, NULL);
+
+	/* As below at the slow paths: no tail call. */
+	barrier();
+	return accepted;
 }
 
 bool pcpuref_reinit(struct pcpuref *ref);
@@ -183,6 +187,11 @@ void pcpuref_barrier(void);
 
 /* --- Gets and puts -------------------------------------------------------- */
 
+/*
+ * The slow paths report misuse with the address they return to. A barrier()
+ * after the call keeps the compiler from making it a tail call, which would
+ * name the caller's caller.
+ */
 void __pcpuref_get_slow(struct pcpuref *ref, unsigned long nr);
 bool __pcpuref_tryget_slow(struct pcpuref *ref, unsigned long nr);
 bool __pcpuref_tryget_live_slow(struct pcpuref *ref, unsigned long nr);
@@ -227,8 +236,10 @@ static __always_inline bool __pcpuref_add(struct pcpuref *ref, unsigned long nr)
 static __always_inline void pcpuref_get_many(struct pcpuref *ref,
 					     unsigned long nr)
 {
-	if (unlikely(!__pcpuref_add(ref, nr)))
+	if (unlikely(!__pcpuref_add(ref, nr))) {
 		__pcpuref_get_slow(ref, nr);
+		barrier();
+	}
 }
 
 /**
@@ -363,8 +374,10 @@ pcpuref_tryget_live_rcu(struct pcpuref *ref)
 static __always_inline void pcpuref_put_many(struct pcpuref *ref,
 					     unsigned long nr)
 {
-	if (unlikely(!__pcpuref_add(ref, -nr)))
+	if (unlikely(!__pcpuref_add(ref, -nr))) {
 		__pcpuref_put_slow(ref, nr);
+		barrier();
+	}
 }
 
 /**
