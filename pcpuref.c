@@ -336,10 +336,15 @@ static void __pcpuref_misuse_gone(struct pcpuref *ref, unsigned long caller)
 	unsigned long tagged = word | __PCPUREF_TAGS | REPORTED;
 
 	/* A word with counters is somebody's who uses it: never tag that. */
-	if (word & ~ALL_TAGS)
+	if (word & ~ALL_TAGS) {
+		static unsigned long moved_reported;
+
+		if (test_and_set_bit(0, &moved_reported))
+			return;
 		what = USE_MOVED;
-	else if ((word & REPORTED) || cmpxchg(&ref->word, word, tagged) != word)
+	} else if ((word & REPORTED) || cmpxchg(&ref->word, word, tagged) != word) {
 		return;
+	}
 	__pcpuref_report("(none)", word ? ref->release : NULL, what, 0, caller);
 }
 
@@ -824,11 +829,8 @@ static void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync)
 
 /* --- What an NMI leaves behind -------------------------------------------- */
 
-static void __pcpuref_after_nmi(struct irq_work *work);
-
 static DEFINE_PER_CPU(struct llist_head, nmi_list);
-static DEFINE_PER_CPU(struct irq_work, nmi_work) =
-	IRQ_WORK_INIT_HARD(__pcpuref_after_nmi);
+static DEFINE_PER_CPU(struct irq_work, nmi_work);
 
 /*
  * An NMI cannot take the lock, which the CPU that it interrupted may hold.
@@ -1769,17 +1771,11 @@ void __pcpuref_kref_bad_get(struct pcpuref_kref *kref, int old)
 }
 EXPORT_SYMBOL_GPL(__pcpuref_kref_bad_get);
 
-static void __pcpuref_kref_saturate_put(struct pcpuref_kref *kref, int old,
-					unsigned long caller)
+void __pcpuref_kref_bad_put(struct pcpuref_kref *kref, int old)
 {
 	atomic_set(&kref->count, __PCPUREF_KREF_SATURATED);
 	if (!old)
-		__pcpuref_kref_report(kref, "put on zero", caller);
-}
-
-void __pcpuref_kref_bad_put(struct pcpuref_kref *kref, int old)
-{
-	__pcpuref_kref_saturate_put(kref, old, _RET_IP_);
+		__pcpuref_kref_report(kref, "put on zero", _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(__pcpuref_kref_bad_put);
 
@@ -1798,22 +1794,28 @@ EXPORT_SYMBOL_GPL(__pcpuref_kref_no_release);
 bool __pcpuref_kref_put_unless_last(struct pcpuref_kref *kref)
 {
 	int old = atomic_read(&kref->count);
+	int new;
 
 	do {
 		if (old == 1)
 			return false;
-		if (unlikely(old <= 0)) {
-			__pcpuref_kref_saturate_put(kref, old, _RET_IP_);
-			return true;
-		}
-	} while (!atomic_try_cmpxchg_release(&kref->count, &old, old - 1));
+		new = likely(old > 0) ? old - 1 : __PCPUREF_KREF_SATURATED;
+	} while (!atomic_try_cmpxchg_release(&kref->count, &old, new));
 
+	/* Only one of several gets here with the zero that there was. */
+	if (unlikely(!old))
+		__pcpuref_kref_report(kref, "put on zero", _RET_IP_);
 	return true;
 }
 EXPORT_SYMBOL_GPL(__pcpuref_kref_put_unless_last);
 
 static int __init pcpuref_module_init(void)
 {
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		pcpuref_irq_work_init(per_cpu_ptr(&nmi_work, cpu), __pcpuref_after_nmi);
+
 	release_wq = alloc_workqueue("pcpuref", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!release_wq)
 		return -ENOMEM;

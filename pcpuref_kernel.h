@@ -42,13 +42,20 @@ static inline void pcpuref_call_rcu_sched(struct rcu_head *head,
 
 /*
  * The irq_work that finishes what an NMI began runs in hard interrupt context
- * on PREEMPT_RT too, soon and on the CPU whose list it empties. Where the
- * initialiser does not exist yet, irq_work runs so unless RT patches say else;
- * then it comes later, which is as good.
+ * on PREEMPT_RT too, soon and on the CPU whose list it empties. Where that
+ * cannot be said yet, irq_work runs so unless RT patches say else; then it
+ * comes later, which is as good. Never initialised statically: before 6.15 the
+ * module loader leaves pointers in a module's per-CPU data unrelocated.
  */
-#ifndef IRQ_WORK_INIT_HARD
-#define IRQ_WORK_INIT_HARD(_func)	{ .func = (_func) }
+static inline void pcpuref_irq_work_init(struct irq_work *work,
+					 void (*func)(struct irq_work *work))
+{
+#ifdef IRQ_WORK_INIT_HARD
+	*work = IRQ_WORK_INIT_HARD(func);
+#else
+	init_irq_work(work, func);
 #endif
+}
 
 /* Kernels without irq_work (uniprocessor without perf) have no NMI user. */
 static inline void pcpuref_irq_work_queue(struct irq_work *work)

@@ -41,7 +41,10 @@ struct pcpuref_kref {
 
 #define __PCPUREF_KREF_SATURATED (INT_MIN / 2)
 
-/* The slow paths; @old is what the operation found. */
+/*
+ * The slow paths; @old is what the operation found. Each is followed by a
+ * barrier(): as a tail call it would see, and report, the caller's caller.
+ */
 void __pcpuref_kref_bad_get(struct pcpuref_kref *kref, int old);
 void __pcpuref_kref_bad_put(struct pcpuref_kref *kref, int old);
 void __pcpuref_kref_no_release(struct pcpuref_kref *kref);
@@ -91,8 +94,10 @@ static __always_inline void pcpuref_kref_get(struct pcpuref_kref *kref)
 {
 	int old = atomic_fetch_add_relaxed(1, &kref->count);
 
-	if (unlikely(old <= 0 || old == INT_MAX))
+	if (unlikely(old <= 0 || old == INT_MAX)) {
 		__pcpuref_kref_bad_get(kref, old);
+		barrier();
+	}
 }
 
 /**
@@ -116,8 +121,10 @@ pcpuref_kref_get_unless_zero(struct pcpuref_kref *kref)
 			return false;
 	} while (!atomic_try_cmpxchg_relaxed(&kref->count, &old, old + 1));
 
-	if (unlikely(old < 0 || old == INT_MAX))
+	if (unlikely(old < 0 || old == INT_MAX)) {
 		__pcpuref_kref_bad_get(kref, old);
+		barrier();
+	}
 	return true;
 }
 
@@ -146,8 +153,10 @@ pcpuref_kref_put(struct pcpuref_kref *kref,
 			return 1;
 		}
 		__pcpuref_kref_no_release(kref);
+		barrier();
 	} else if (unlikely(old <= 0)) {
 		__pcpuref_kref_bad_put(kref, old);
+		barrier();
 	}
 	return 0;
 }
@@ -166,7 +175,7 @@ bool __pcpuref_kref_put_unless_last(struct pcpuref_kref *kref);
  * Context: task, may sleep.
  * Return: 1 if @release was called, else 0.
  */
-static inline int
+static __always_inline int
 pcpuref_kref_put_mutex(struct pcpuref_kref *kref,
 		       void (*release)(struct pcpuref_kref *kref),
 		       struct mutex *mutex)
@@ -191,7 +200,7 @@ pcpuref_kref_put_mutex(struct pcpuref_kref *kref,
  * Context: any in which spin_lock(@lock) is right.
  * Return: 1 if @release was called, else 0.
  */
-static inline int
+static __always_inline int
 pcpuref_kref_put_lock(struct pcpuref_kref *kref,
 		      void (*release)(struct pcpuref_kref *kref),
 		      spinlock_t *lock)
