@@ -1,0 +1,29 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# check.sh: KUnit under UML, then the selftests on the newest distribution
+# kernel. Ends with the sum: "N passed, N failed, N skipped".
+
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
+
+need_build_packages
+need_packages busybox-static cpio qemu-system-x86
+work_dir check
+
+# The one waits for the network, the other one for the compiler. What goes
+# wrong here will go wrong, and be told, where the kernel is needed.
+"$top/scripts/stock-kernel.sh" 6.12 >/dev/null 2>"$work/fetch.log" &
+
+rc=0
+for t in kunit selftest; do
+	echo "== make $t"
+	"$top/scripts/$t.sh" >"$work/$t" || rc=1
+	cat "$work/$t"
+	echo
+done
+wait
+add_up "$work/kunit" "$work/selftest" || rc=1
+exit "$rc"

@@ -1,0 +1,26 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# /init of the test machines, run by busybox: prepare the system, run /task,
+# tell how it ended, power off. The host looks for the last line: a machine
+# that died, hung or never started has not printed it.
+
+export PATH=/bin HOME=/
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mount -t tmpfs tmpfs /tmp
+mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
+mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
+exec </dev/null >/dev/console 2>&1
+stty -onlcr 2>/dev/null </dev/console
+
+# What the firmware left on the line must not stand before the marker.
+printf '\n%s\n' "pcpuref-guest: start"
+(cd / && sh /task)
+echo "pcpuref-guest: exit $?"
+
+# What was printed must be out before the machine is off.
+sync
+sleep 0.1
+poweroff -f

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# The task of the machine that runs the selftests (selftest.sh). The tests
+# look at the kernel's log themselves; all of it is shown only if one fails.
+
+export MODDIR=/modules
+cd /selftests || exit 1
+sh ./run.sh
+rc=$?
+if [ $rc -ne 0 ]; then
+	echo "pcpuref-dmesg: begin"
+	dmesg
+	echo "pcpuref-dmesg: end"
+fi
+exit $rc

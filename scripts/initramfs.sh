@@ -1,0 +1,46 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# initramfs.sh OUT TASK [SRC:DST]...
+#
+# Make an initramfs of busybox, which boots, runs the shell script TASK and
+# powers off (guest-init.sh). SRC is a file or a folder of the host; DST is
+# where it goes, and a folder there if it ends in "/".
+
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
+
+[ $# -ge 2 ] || die "usage: $0 OUT TASK [SRC:DST]..."
+out=$1
+task=$2
+shift 2
+need_packages busybox-static cpio
+
+root=$(mktemp -d "$cache/initramfs.XXXXXX")
+trap 'rm -rf "$root"' EXIT
+for d in bin dev proc sys tmp; do
+	mkdir "$root/$d"
+done
+busybox=$(dpkg -L busybox-static | grep -m 1 '/bin/busybox$')
+cp "$busybox" "$root/bin/busybox"
+"$busybox" --list | while read -r a; do
+	[ "$a" = busybox ] || ln -s busybox "$root/bin/$a"
+done
+cp "$top/scripts/guest-init.sh" "$root/init"
+cp "$task" "$root/task"
+chmod 755 "$root/init"
+
+for pair; do
+	src=${pair%%:*}
+	dst=$root/${pair#*:}
+	case $dst in
+	*/) mkdir -p "$dst" ;;
+	*) mkdir -p "${dst%/*}" ;;
+	esac
+	cp -R "$src" "$dst"
+done
+
+(cd "$root" && find . | cpio --quiet -o -H newc -R 0:0) >"$out.tmp"
+mv "$out.tmp" "$out"

@@ -1,0 +1,387 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh disable=SC2154
+#
+# What the other scripts share: messages, the cache, Debian packages.
+# To be sourced; the caller has set "top" to the root of the source tree.
+#
+# Nothing here changes the machine's package sources: packages of other
+# suites come through apt trees of our own, below the cache.
+
+# Messages go to stderr: stdout of several scripts is meant for "eval".
+say()
+{
+	printf '%s\n' "pcpuref: $*" >&2
+}
+
+die()
+{
+	printf '%s\n' "pcpuref: error: $*" >&2
+	exit 1
+}
+
+# A run of its own: make's command line variables, the choice of another
+# architecture or language are not meant for what is built and parsed here.
+unset MAKEFLAGS MFLAGS GNUMAKEFLAGS MAKELEVEL ARCH CROSS_COMPILE KBUILD_OUTPUT
+export LC_ALL=C
+
+cache=${PCPUREF_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/pcpuref}
+mkdir -p "$cache"
+
+# A value in a form that "eval" reads back as it was.
+quote()
+{
+	printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"
+}
+
+# Two scripts may want the same thing of the cache at once: one makes it,
+# the other one waits. The lock ends with the process that holds it.
+lock()
+{
+	mkdir -p "$cache/lock"
+	exec 9>"$cache/lock/$1"
+	flock 9
+}
+
+unlock()
+{
+	exec 9>&-
+}
+
+as_root()
+{
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null 2>&1; then
+		sudo "$@"
+	else
+		die "needs root to run: $*"
+	fi
+}
+
+have_package()
+{
+	# shellcheck disable=SC2016 # the format is dpkg-query's, not ours
+	case $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) in
+	installed) return 0 ;;
+	*) return 1 ;;
+	esac
+}
+
+# need_packages NAME...: install those that are missing, and only those.
+need_packages()
+{
+	_missing=
+	for _p; do
+		have_package "$_p" || _missing="$_missing $_p"
+	done
+	[ -n "$_missing" ] || return 0
+	command -v apt-get >/dev/null 2>&1 ||
+		die "please install:$_missing (only apt-get is known here)"
+	(
+		lock apt
+		say "installing$_missing"
+		# shellcheck disable=SC2086 # a list of words
+		set -- $_missing
+		# Lists that are there may be all that is needed.
+		apt_install "$@" >"$cache/apt.log" 2>&1 && exit 0
+		say "updating the package lists"
+		as_root apt-get -q update >>"$cache/apt.log" 2>&1 ||
+			say "apt-get update failed, see $cache/apt.log"
+		apt_install "$@" >>"$cache/apt.log" 2>&1 && exit 0
+		tail -n 15 "$cache/apt.log" >&2
+		exit 1
+	) || die "cannot install$_missing"
+}
+
+apt_install()
+{
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+		-o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 \
+		install --no-install-recommends "$@" </dev/null 9>&-
+}
+
+# What a kernel or a module needs to be built.
+need_build_packages()
+{
+	need_packages gcc make libc6-dev flex bison bc perl libelf-dev \
+		libssl-dev cpio xz-utils kmod
+}
+
+# The mirror is the machine's own. apt itself reads both formats of source
+# files; indextargets works before the first "apt-get update", too.
+mirror()
+{
+	[ -z "${PCPUREF_MIRROR:-}" ] || { echo "$PCPUREF_MIRROR"; return 0; }
+	# shellcheck disable=SC2016 # the format is apt's
+	apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' \
+		'Created-By: Packages' | awk '
+		$3 == "main" && $2 !~ /[-\/]/ && $1 ~ /debian/ {
+			sub("/*$", "", $1); print $1; exit
+		}'
+}
+
+security_mirror()
+{
+	# shellcheck disable=SC2016
+	_uri=$(apt-get indextargets \
+		--format '$(REPO_URI) $(RELEASE) $(COMPONENT)' \
+		'Created-By: Packages' | awk '
+		$3 == "main" && $2 ~ /-security$/ && $1 ~ /debian/ {
+			sub("/*$", "", $1); print $1; exit
+		}')
+	# Without one of its own: where mirrors keep it, beside the archive.
+	[ -z "${PCPUREF_MIRROR:-}" ] && [ -n "$_uri" ] ||
+		_uri=$(mirror | sed 's,/debian$,/debian-security,')
+	echo "$_uri"
+}
+
+# apt_tree NAME: choose the private apt tree of a Debian release, for
+# in_tree. A tree that has lists keeps them, so that a second run needs no
+# network and finds the same kernel; PCPUREF_REFRESH=1 asks for newer ones.
+apt_tree()
+{
+	command -v apt-get >/dev/null 2>&1 ||
+		die "kernels come from Debian packages: no apt-get here"
+	tree=$cache/apt/$1
+	case $1 in
+	bullseye) _suites="bullseye bullseye-security" ;;
+	bookworm) _suites="bookworm bookworm-updates bookworm-security" ;;
+	trixie) _suites="trixie-backports" ;;
+	*) die "no such apt tree: $1" ;;
+	esac
+	_keys=/usr/share/keyrings/debian-archive-keyring.gpg
+	[ -e "$_keys" ] || need_packages debian-archive-keyring
+
+	# The caller may hold a lock of its own: another descriptor, and only
+	# for as long as the subshell lives.
+	mkdir -p "$cache/lock" "$tree/lists/partial" "$tree/debs"
+	(
+		flock 7
+		if [ -e "$tree/complete" ] && [ -z "${PCPUREF_REFRESH:-}" ]; then
+			exit 0
+		fi
+		_main=$(mirror)
+		[ -n "$_main" ] || die "no Debian mirror in the machine's package sources; set PCPUREF_MIRROR=URL"
+		_sec=$(security_mirror)
+		: >"$tree/sources.list"
+		for _s in $_suites; do
+			case $_s in
+			*-security) _uri=$_sec ;;
+			*) _uri=$_main ;;
+			esac
+			echo "deb [arch=amd64 signed-by=$_keys] $_uri $_s main" \
+				>>"$tree/sources.list"
+		done
+		say "reading the package lists of $1"
+		# A suite may be gone from the mirror (an old release's): what
+		# counts is whether the package is found, and that shows later.
+		if in_tree apt-get -q update >"$tree/log" 2>&1; then
+			: >"$tree/complete"
+		else
+			say "not all lists of $1 could be read, see $tree/log"
+		fi
+	) 7>"$cache/lock/apt-$1" || exit 1
+}
+
+in_tree()
+{
+	_cmd=$1
+	shift
+	"$_cmd" -o Dir::Etc::SourceList="$tree/sources.list" \
+		-o Dir::Etc::SourceParts=/dev/null \
+		-o Dir::Etc::PreferencesParts=/dev/null \
+		-o Dir::State::Lists="$tree/lists" \
+		-o Dir::State::status=/dev/null \
+		-o Dir::Cache="$tree" \
+		-o Dir::Cache::archives="$tree/debs" \
+		-o APT::Update::Post-Invoke-Success::= \
+		-o APT::Sandbox::User=root \
+		-o Acquire::Languages=none \
+		-o Acquire::Retries=3 \
+		-o Acquire::Check-Valid-Until=false "$@"
+}
+
+# fetch DIR PACKAGE[=VERSION]...: unpack packages of the tree below DIR;
+# nothing is installed. Names are exact: apt takes a pattern for a regular
+# expression, and fetches half the archive.
+fetch()
+{
+	_dir=$1
+	shift
+	_debs=$(mktemp -d "$cache/debs.XXXXXX")
+	for _p; do
+		say "fetching $_p"
+		# Other libraries' downloads must not see our lock.
+		(cd "$_debs" && in_tree apt-get -q download "$_p") \
+			>"$_debs/log" 2>&1 9>&- || {
+			tail -n 5 "$_debs/log" >&2
+			rm -rf "$_debs"
+			die "cannot fetch $_p (PCPUREF_REFRESH=1 reads the package lists anew)"
+		}
+		dpkg -x "$_debs"/*.deb "$_dir"
+		rm -f "$_debs"/*.deb
+	done
+	rm -rf "$_debs"
+}
+
+# deps PACKAGE: names of what it depends on, one a line.
+deps()
+{
+	in_tree apt-cache show --no-all-versions "$1" | awk -v RS='\n\n' -F '\n' 'NR == 1 {
+		for (i = 1; i <= NF; i++)
+			if ($i ~ /^Depends:/) {
+				sub(/^Depends: */, "", $i)
+				n = split($i, d, / *[,|] */)
+				for (j = 1; j <= n; j++) {
+					sub(/ .*/, "", d[j])
+					print d[j]
+				}
+			}
+	}'
+}
+
+version_of()
+{
+	in_tree apt-cache show --no-all-versions "$1" 2>/dev/null |
+		awk '$1 == "Version:" { print $2; exit }'
+}
+
+# kernel_source 6.1|6.12|7: unpack Debian's source of that kernel, the
+# newest 7.x there is, and leave its folder in $source. What was unpacked
+# stays what it is until PCPUREF_REFRESH=1.
+kernel_source()
+{
+	need_packages xz-utils
+	lock "source-$1"
+	source=$cache/source-$1
+	if [ -e "$source/.complete" ] && [ -z "${PCPUREF_REFRESH:-}" ]; then
+		unlock
+		return 0
+	fi
+	case $1 in
+	6.1 | 6.12)
+		apt_tree bookworm
+		_pkg=linux-source-$1
+		;;
+	7)
+		# The series moves on with time, so it is found by pattern.
+		apt_tree trixie
+		_pkg=$(in_tree apt-cache pkgnames linux-source-7 |
+			grep -x 'linux-source-7\.[0-9]*' | sort -V | tail -n 1)
+		[ -n "$_pkg" ] || die "no linux-source-7.* in trixie-backports"
+		;;
+	*) die "no source package known for kernel $1" ;;
+	esac
+	_ver=$(version_of "$_pkg")
+	[ -n "$_ver" ] || die "no package $_pkg in the lists"
+	if [ "$(cat "$source/.complete" 2>/dev/null)" = "$_pkg $_ver" ]; then
+		unlock
+		return 0
+	fi
+	rm -rf "$source" "$source.tmp"
+	mkdir -p "$source.tmp"
+	fetch "$source.tmp/deb" "$_pkg"
+	say "unpacking $_pkg $_ver"
+	# The large parts that neither a build nor a check looks at.
+	tar -xJf "$source.tmp/deb/usr/src/$_pkg.tar.xz" -C "$source.tmp" \
+		--strip-components=1 \
+		--exclude='*/Documentation/devicetree' \
+		--exclude='*/tools/testing/selftests' \
+		--exclude='*/drivers/gpu/drm/amd/include/asic_reg'
+	rm -rf "$source.tmp/deb"
+	echo "$_pkg $_ver" >"$source.tmp/.complete"
+	mv "$source.tmp" "$source"
+	unlock
+}
+
+# Run a kernel build, tell how far it is. The number of objects that a
+# configuration makes is not known before: no total is told.
+# kbuild LOG OBJDIR make-arguments...
+kbuild()
+{
+	_log=$1
+	_obj=$2
+	shift 2
+	(
+		# Runs beside make, and ends with it.
+		_n=0
+		while sleep 20 >/dev/null 2>&1; do
+			_n=$((_n + 20))
+			say "  $(grep -c '^  \(CC\|AS\)' "$_log" || :) objects compiled in ${_n}s (${_obj##*/})"
+		done
+	) 9>&- &
+	_ticker=$!
+	_rc=0
+	make "$@" >"$_log" 2>&1 9>&- || _rc=$?
+	kill "$_ticker" 2>/dev/null || :
+	wait "$_ticker" 2>/dev/null || :
+	[ "$_rc" -eq 0 ] || {
+		grep -n -B2 -A6 -i 'error' "$_log" | tail -n 40 >&2
+		die "kernel build failed, see $_log"
+	}
+}
+
+# guest_run LOG COMMAND...: run a machine whose console is its stdout, and
+# return what its task returned. See guest-init.sh for the lines.
+guest_run()
+{
+	_log=$1
+	shift
+	: >"$_log"
+	_rc=0
+	if [ -n "${LIVE:-}" ]; then
+		# The status of a pipe is that of its end: keep ours aside.
+		{
+			"$@" </dev/null 2>&1 || echo $? >"$_log.rc"
+		} | tee "$_log" | sed -u -n 's/\r//g
+			/^pcpuref-guest: start/,/^pcpuref-guest: exit/{
+				/^pcpuref-guest: /d
+				p
+			}'
+		_rc=$(cat "$_log.rc" 2>/dev/null || echo 0)
+		rm -f "$_log.rc"
+	else
+		"$@" </dev/null >"$_log" 2>&1 || _rc=$?
+	fi
+	sed -i 's/\r//g' "$_log"
+	if [ "$_rc" -eq 124 ] || [ "$_rc" -eq 137 ]; then
+		say "the guest took too long, see $_log"
+		return 124
+	fi
+	_rc=$(sed -n 's/^pcpuref-guest: exit \([0-9]*\)$/\1/p' "$_log")
+	[ -n "$_rc" ] || {
+		say "the guest did not come to its end, see $_log"
+		return 125
+	}
+	return "$_rc"
+}
+
+# work_dir NAME: leave in $work a folder for what is made of this checkout:
+# builds, logs. Two checkouts do not meet there; a second run of the same
+# waits for the first one.
+work_dir()
+{
+	work=$cache/work-$(printf '%s' "$top" | cksum | cut -d ' ' -f 1)/$1
+	mkdir -p "$work"
+	exec 6>"$work/.lock"
+	flock -n 6 || {
+		say "another run is in $work, waiting for it"
+		flock 6
+	}
+}
+
+# add_up FILE...: the sum of the "N passed, N failed, N skipped" that the
+# files end with. A file without one is a failure.
+add_up()
+{
+	for _f; do
+		tail -n 1 "$_f" | grep -x '[0-9]* passed, [0-9]* failed, [0-9]* skipped' ||
+			echo "0 passed, 1 failed, 0 skipped"
+	done | awk '{
+			p += $1; f += $3; s += $5
+		}
+		END {
+			printf "%d passed, %d failed, %d skipped\n", p, f, s
+			exit f || !p
+		}'
+}

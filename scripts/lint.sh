@@ -1,0 +1,87 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# lint.sh: the kernel's style (checkpatch), sparse, kernel-doc, shellcheck,
+# the documentation, and the self-test of the log judges. Prints what they
+# complain about; the last line counts the checks.
+
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
+
+need_build_packages
+need_packages sparse shellcheck python3-sphinx
+kernel_source 6.12
+assignments=$("$top/scripts/stock-kernel.sh" 6.12)
+eval "$assignments"
+work_dir lint
+cd "$top"
+
+passed=0
+failed=0
+
+# result NAME: the check's complaints are in $work/out; there must be none.
+result()
+{
+	if [ -s "$work/out" ]; then
+		cat "$work/out"
+		echo "not ok $1"
+		failed=$((failed + 1))
+	else
+		echo "ok $1"
+		passed=$((passed + 1))
+	fi
+}
+
+find . -name '.?*' -prune -o -type f -name '*.[ch]' ! -name '*.mod.c' \
+	-print | sed 's,^\./,,' | sort >"$work/c-files"
+find . -name '.?*' ! -name .ci -prune -o -type f \
+	\( -name '*.sh' -o -path ./.ci/run \) -print |
+	sed 's,^\./,,' | sort >"$work/sh-files"
+
+# A module outside of the tree has to ask for the version of the kernel.
+# shellcheck disable=SC2046 # a list of words
+"$source/scripts/checkpatch.pl" --no-tree --strict --terse \
+	--ignore LINUX_VERSION_CODE \
+	--show-types --no-summary --max-line-length=100 -f \
+	$(cat "$work/c-files") >"$work/out" 2>&1 || :
+result checkpatch
+
+# All modules there are, through sparse: the KUnit suites need a kernel that
+# has KUnit, the others are checked against a distribution's.
+subdirs=$(find . -name '.?*' -prune -o -name Kbuild -print |
+	sed -n 's,^\./\(.*\)/Kbuild$,\1,p' | grep -v '^kunit$')
+# shellcheck disable=SC2086
+"$top/scripts/build-modules.sh" "$KDIR" "$work/build" C=2 CHECK=sparse \
+	$subdirs >"$work/out" 2>&1 || :
+assignments=$("$top/scripts/uml-kernel.sh" up)
+eval "$assignments"
+"$top/scripts/build-modules.sh" "$KDIR" "$work/build-kunit" ARCH=um \
+	C=2 CHECK=sparse kunit >>"$work/out" 2>&1 || :
+result sparse
+
+"$source/scripts/kernel-doc" -none -Wall pcpuref.h pcpuref_kref.h pcpuref.c \
+	>"$work/out" 2>&1 || :
+result kernel-doc
+
+# shellcheck disable=SC2046
+shellcheck -x $(cat "$work/sh-files") >"$work/out" 2>&1 || :
+result shellcheck
+
+{
+	sphinx-build -q -W -b html Documentation "$work/html"
+	Documentation/check-api.sh
+	samples/check-readme.sh
+} >"$work/out" 2>&1 || :
+result documentation
+
+if scripts/test-warnings.sh >"$work/judges" 2>&1; then
+	: >"$work/out"
+else
+	grep -v "^ok " "$work/judges" >"$work/out"
+fi
+result log-judges
+
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" -eq 0 ]

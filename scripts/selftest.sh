@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# selftest.sh [KERNEL] [KERNEL-PARAMETER]...: run selftests/ in a virtual
+# machine with a distribution kernel: 6.12 (default), 6.1, 5.10, 6.12-rt,
+# 6.1-rt.
+#
+# Prints the results and ends with "N passed, N failed, N skipped".
+# Environment: as of vm.sh; SELFTESTS="a.sh b.sh" is handed to the tests.
+
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
+
+kernel=${1:-6.12}
+[ $# -eq 0 ] || shift
+
+[ -e "$top/selftests/run.sh" ] || die "no selftests/run.sh"
+assignments=$("$top/scripts/stock-kernel.sh" "$kernel")
+eval "$assignments"
+work_dir "selftest-$kernel"
+log=$work/console.log
+
+"$top/scripts/build-modules.sh" "$KDIR" "$work/build" \
+	samples selftests/test_modules
+rm -rf "$work/modules" "$work/selftests"
+mkdir "$work/modules"
+find "$work/build" -name '*.ko' -exec cp {} "$work/modules/" \;
+cp -R "$top/selftests" "$work/selftests"
+cp "$top/scripts/warnings.awk" "$work/selftests/"
+
+"$top/scripts/initramfs.sh" "$work/initramfs" \
+	"$top/scripts/guest-selftest.sh" \
+	"$work/modules:modules" "$work/selftests:selftests"
+
+# Of the kernel's own lines only those of a disaster reach the console:
+# anything more would tear the results apart.
+problems=0
+rc=0
+"$top/scripts/vm.sh" "$IMAGE" "$work/initramfs" "$log" quiet loglevel=2 \
+	"$@" || rc=$?
+sed -n '/^pcpuref-guest: start/,/^pcpuref-\(guest: exit\|dmesg: begin\)/p' \
+	"$log" | grep -v '^pcpuref-' >"$work/ktap" || :
+# A test that failed is in the results; what is not there counts here.
+if [ "$rc" -ne 0 ] && { [ "$rc" -ge 124 ] || ! grep -q '^ *not ok ' "$work/ktap"; }; then
+	echo "error: the machine ended with status $rc"
+	problems=1
+	tail -n 40 "$log"
+fi
+
+rc=0
+awk -v problems="$problems" -f "$top/scripts/ktap.awk" "$work/ktap" \
+	>"$work/report" || rc=$?
+[ "$rc" -eq 0 ] || echo "# the console and the kernel's log: $log"
+echo "# kernel $RELEASE"
+cat "$work/report"
+exit "$rc"

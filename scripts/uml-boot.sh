@@ -1,0 +1,32 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# uml-boot.sh LINUX INITRAMFS LOG [KERNEL-PARAMETER]...
+#
+# Run a User Mode Linux kernel until it powers off; its console goes to LOG.
+# Exit status and environment as of vm.sh: SMP, MEM (256M), TIMEOUT, LIVE,
+# VM_APPEND.
+
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
+
+[ $# -ge 3 ] || die "usage: $0 LINUX INITRAMFS LOG [KERNEL-PARAMETER]..."
+linux=$1
+initramfs=$2
+log=$3
+shift 3
+
+# Several CPUs need the seccomp way of running user space; a kernel that
+# knows neither must not see the parameters.
+smp=
+if grep -q '^CONFIG_SMP=y' "${linux%/*}/.config" 2>/dev/null; then
+	smp="ncpus=${SMP:-4} seccomp=on"
+fi
+# shellcheck disable=SC2086 # lists of words
+set -- timeout -k 10 "${TIMEOUT:-600}" "$linux" mem="${MEM:-256M}" \
+	initrd="$initramfs" con=null con0=null,fd:1 panic=-1 $smp "$@" \
+	${VM_APPEND:-}
+
+guest_run "$log" "$@"

@@ -1,0 +1,57 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# vm.sh IMAGE INITRAMFS LOG [KERNEL-PARAMETER]...
+#
+# Boot a kernel in QEMU, until it powers off; its serial console goes to
+# LOG. Exit status: that of the guest's task; 124 if it took too long; 125
+# if the guest did not come to its end.
+#
+# Environment: SMP (CPUs, 4), MEM (512M), TIMEOUT (seconds, 600),
+# LIVE=1 (show what the guest's task prints while it runs),
+# VM_APPEND (more kernel parameters), QEMU_ARGS (more for QEMU).
+
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
+
+[ $# -ge 3 ] || die "usage: $0 IMAGE INITRAMFS LOG [KERNEL-PARAMETER]..."
+image=$1
+initramfs=$2
+log=$3
+shift 3
+need_packages qemu-system-x86
+
+# A /dev/kvm that is there may still not work: only a try tells.
+accel="-accel tcg,thread=multi"
+if [ -w /dev/kvm ] && echo quit | timeout 20 qemu-system-x86_64 \
+	-accel kvm -machine q35 -cpu host -S -display none -serial none \
+	-monitor stdio >/dev/null 2>&1; then
+	accel="-accel kvm"
+fi
+
+# CPUs that are emulated on a busy host seem to stall without being stuck: be
+# patient before the kernel complains of that.
+patience="rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
+# shellcheck disable=SC2086 # lists of words
+set -- timeout -k 10 "${TIMEOUT:-600}" qemu-system-x86_64 \
+	$accel -cpu max -smp "${SMP:-4}" -m "${MEM:-512M}" \
+	-nographic -no-reboot -nic none -monitor none -serial stdio \
+	-kernel "$image" -initrd "$initramfs" ${QEMU_ARGS:-} \
+	-append "console=ttyS0 panic=-1 $patience $* ${VM_APPEND:-}"
+
+# Emulated CPUs that run in parallel now and then trip over the code that the
+# kernel patches while it boots. A guest that did not come as far as its task
+# says nothing about the task: boot it again.
+tries=3
+while :; do
+	tries=$((tries - 1))
+	rc=0
+	guest_run "$log" "$@" || rc=$?
+	if [ "$rc" -ne 125 ] || [ "$tries" -eq 0 ] ||
+		grep -q '^pcpuref-guest: start' "$log"; then
+		exit "$rc"
+	fi
+	say "the guest did not boot, trying again"
+done
