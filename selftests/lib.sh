@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# What the test programs share: modules, slices of the kernel's log, KTAP.
+# To be sourced; needs root. Written for busybox, runs with any POSIX shell.
+#
+# MODDIR is the folder that has all modules. Without it they are looked for
+# where "make" leaves them: beside the sources.
+
+# What the kselftest runner calls "skip".
+KSFT_SKIP=4
+
+here=$(cd "$(dirname "$0")" && pwd)
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/pcpuref.XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+
+# --- KTAP ---------------------------------------------------------------------
+
+tests=0
+failures=0
+
+diag()
+{
+	printf '%s\n' "$1" | sed 's/^/# /'
+}
+
+ok()
+{
+	tests=$((tests + 1))
+	echo "ok $tests $1"
+}
+
+# not_ok NAME WHY
+not_ok()
+{
+	tests=$((tests + 1))
+	failures=$((failures + 1))
+	diag "$2"
+	echo "not ok $tests $1"
+}
+
+skip()
+{
+	tests=$((tests + 1))
+	echo "ok $tests $1 # SKIP $2"
+}
+
+# verdict NAME WHY: passed if there is no WHY.
+verdict()
+{
+	if [ -z "$2" ]; then
+		ok "$1"
+	else
+		not_ok "$1" "$2"
+	fi
+}
+
+# The plan comes last: how many cases a module has is known when it is loaded.
+finish()
+{
+	echo "1..$tests"
+	[ "$tests" -gt 0 ] && [ "$failures" -eq 0 ] || exit 1
+	exit 0
+}
+
+skip_all()
+{
+	echo "1..0 # SKIP $1"
+	exit "$KSFT_SKIP"
+}
+
+# --- The kernel's log ------------------------------------------------------------
+
+marks=0
+
+# The lines since the last mark are a slice.
+mark()
+{
+	marks=$((marks + 1))
+	marker="pcpuref-selftest: $(basename "$0") $$ $marks"
+	echo "$marker" >/dev/kmsg
+}
+
+# Without timestamps, which are not compared. Fails if the mark is gone.
+slice()
+{
+	dmesg | awk -v marker="$marker" '
+	seen {
+		sub(/^(<[0-9]+>)?\[ *[0-9.]+\](\[ *[CT][0-9]+\])? /, "")
+		print
+		next
+	}
+	index($0, marker) {
+		# Not mark 12 when it is mark 1.
+		seen = substr($0, length($0) - length(marker) + 1) == marker
+	}
+	END { exit !seen }'
+}
+
+# The slice into $tmp/slice, and what is wrong in it to stdout.
+take_slice()
+{
+	slice >"$tmp/slice" ||
+		echo "the kernel's log is too small: boot with log_buf_len=1M"
+	warnings "$tmp/slice"
+}
+
+warnings()
+{
+	[ -e "$here/warnings.awk" ] || {
+		echo "no warnings.awk"
+		return 0
+	}
+	awk -f "$here/warnings.awk" "$1" || :
+}
+
+# --- Modules -----------------------------------------------------------------------
+
+module_path()
+{
+	for dir in "${MODDIR:-}" "$here/.." "$here/test_modules"; do
+		if [ -n "$dir" ] && [ -e "$dir/$1.ko" ]; then
+			echo "$dir/$1.ko"
+			return 0
+		fi
+	done
+	return 1
+}
+
+loaded()
+{
+	[ -d "/sys/module/$1" ]
+}
+
+# load NAME [PARAMETER]...; says what is wrong
+load()
+{
+	name=$1
+	shift
+	if path=$(module_path "$name"); then
+		insmod "$path" "$@" >"$tmp/insmod" 2>&1 || {
+			echo "cannot load $name: $(cat "$tmp/insmod")"
+			return 1
+		}
+	else
+		# Installed with the kernel.
+		modprobe "$name" "$@" >"$tmp/insmod" 2>&1 || {
+			echo "no $name.ko; set MODDIR"
+			return 1
+		}
+	fi
+}
+
+unload()
+{
+	rmmod "$1" >"$tmp/rmmod" 2>&1 || {
+		echo "cannot unload $1: $(cat "$tmp/rmmod")"
+		return 1
+	}
+}
+
+# Leave the machine as it is without us, even after a failure.
+unload_all()
+{
+	for m in api kref misuse states storm unload; do
+		if loaded "pcpuref_test_$m"; then
+			rmmod "pcpuref_test_$m" 2>/dev/null || :
+		fi
+	done
+	if loaded pcpuref; then
+		rmmod pcpuref 2>/dev/null || :
+	fi
+}
+
+# The code of a test that failed stays loaded: see pcpuref_test.h.
+begin_without_modules()
+{
+	unload_all
+	if loaded pcpuref; then
+		not_ok load "pcpuref is in use, after an earlier failure: reboot"
+		finish
+	fi
+}
+
+# begin NAME [PARAMETER]...: the core and one test module, or the end.
+begin()
+{
+	[ "$(id -u)" -eq 0 ] || skip_all "needs root"
+	echo "KTAP version 1"
+	module_path "$1" >/dev/null || skip_all "no $1.ko; set MODDIR"
+	begin_without_modules
+	if ! why=$(load pcpuref && load "$@"); then
+		not_ok load "$why"
+		finish
+	fi
+	parameters=/sys/module/$1/parameters
+}
+
+# The end of begin; what cannot be unloaded is a failure.
+end()
+{
+	mark
+	why=$(unload "$1" && unload pcpuref) || :
+	verdict unload "$why$(take_slice)"
+	finish
+}
+
+# --- Cases of a test module ------------------------------------------------------------
+
+# start_case CASE: run it; its result is in $name, $result and $why, the log
+# in $tmp/slice, and what is wrong with that in $complaints.
+start_case()
+{
+	mark
+	if echo "$1" >"$parameters/run" 2>"$tmp/run"; then
+		read -r result name why <"$parameters/result" || :
+		name=${name%:}
+	else
+		name=$1 result=fail why="cannot run: $(cat "$tmp/run")"
+	fi
+	complaints=$(take_slice)
+}
+
+# report_case [MORE]: the result, and what the log and MORE have against it
+# shellcheck disable=SC2120 # called with one elsewhere
+report_case()
+{
+	against=
+	[ "$result" = pass ] || [ "$result" = skip ] || against="${why:-no result}"
+	for more in "$complaints" "${1:-}"; do
+		[ -z "$more" ] || against="$against${against:+
+}$more"
+	done
+	if [ -n "$against" ]; then
+		not_ok "$name" "$against"
+	elif [ "$result" = skip ]; then
+		skip "$name" "$why"
+	else
+		ok "$name"
+	fi
+}
+
+# run_case CASE
+run_case()
+{
+	start_case "$1"
+	report_case ""
+}
+
+run_cases()
+{
+	count=$(cat "$parameters/count")
+	i=0
+	while [ "$i" -lt "$count" ]; do
+		run_case "$i"
+		i=$((i + 1))
+	done
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Calls every symbol that pcpuref.ko exports, and notes which. api.sh compares
+ * the notes with what the kernel says is exported: a new export without a call
+ * here fails the test, and so does a call of what is not exported any more
+ * (that already when this module is built).
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/limits.h>
+
+#include "pcpuref_kref.h"
+#include "pcpuref_test.h"
+
+static const char *called[64];
+static unsigned int nr_called;
+
+static void note(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_called; i++)
+		if (!strcmp(called[i], name))
+			return;
+	if (nr_called < ARRAY_SIZE(called))
+		called[nr_called++] = name;
+}
+
+#define CALL(func, ...) (note(#func), func(__VA_ARGS__))
+
+static int called_get(char *buf, const struct kernel_param *kp)
+{
+	size_t len = 0;
+	unsigned int i;
+
+	for (i = 0; i < nr_called; i++)
+		len += scnprintf(buf + len, PAGE_SIZE - len, "%s\n", called[i]);
+	return len;
+}
+
+static const struct kernel_param_ops called_ops = { .get = called_get };
+module_param_cb(called, &called_ops, NULL, 0444);
+MODULE_PARM_DESC(called, "Exported functions that have been called");
+
+static int releases, confirms;
+
+static void release(struct pcpuref *ref)
+{
+	WRITE_ONCE(releases, releases + 1);
+}
+
+static void confirm(struct pcpuref *ref)
+{
+	WRITE_ONCE(confirms, confirms + 1);
+}
+
+static void lives_and_modes(struct test *t)
+{
+	struct pcpuref ref;
+
+	releases = 0;
+	confirms = 0;
+	EXPECT_EQ(t, CALL(pcpuref_init_named, &ref, release, PCPUREF_ALLOW_REINIT, GFP_KERNEL,
+			  "api"), 0);
+	EXPECT(t, CALL(pcpuref_switch_to_atomic, &ref, confirm));
+	EXPECT_EQ(t, CALL(pcpuref_switch_to_atomic_sync, &ref), 0);
+	EXPECT_EQ(t, confirms, 1);
+
+	/* What the inline functions call in atomic mode. */
+	CALL(__pcpuref_get_slow, &ref, 2);
+	EXPECT(t, CALL(__pcpuref_tryget_slow, &ref, 3));
+	EXPECT(t, CALL(__pcpuref_tryget_live_slow, &ref, 4));
+	EXPECT_EQ(t, CALL(pcpuref_read, &ref), 10);
+	CALL(__pcpuref_put_slow, &ref, 9);
+	EXPECT_EQ(t, pcpuref_read(&ref), 1);
+	EXPECT(t, CALL(pcpuref_switch_to_percpu, &ref));
+	/* ... and, called too late, in per-CPU mode. */
+	__pcpuref_get_slow(&ref, 1);
+	__pcpuref_put_slow(&ref, 1);
+	EXPECT_EQ(t, pcpuref_read(&ref), 1);
+	EXPECT(t, !CALL(pcpuref_is_zero, &ref));
+
+	pcpuref_get(&ref);
+	EXPECT(t, CALL(pcpuref_kill_and_confirm, &ref, confirm));
+	EXPECT_EQ(t, CALL(pcpuref_kill_sync, &ref), 0);
+	EXPECT(t, SOON(READ_ONCE(confirms) == 2 && pcpuref_read(&ref) == 1));
+	EXPECT_EQ(t, CALL(pcpuref_kill_and_wait_timeout, &ref, 1), -ETIMEDOUT);
+	EXPECT(t, CALL(pcpuref_resurrect, &ref));
+	pcpuref_put(&ref);
+	EXPECT_EQ(t, CALL(pcpuref_kill_and_wait, &ref), 0);
+	EXPECT_EQ(t, releases, 1);
+	EXPECT(t, CALL(pcpuref_reinit, &ref));
+	EXPECT(t, pcpuref_kill(&ref));
+	CALL(pcpuref_barrier);
+	EXPECT_EQ(t, releases, 2);
+	EXPECT(t, pcpuref_is_zero(&ref));
+	CALL(pcpuref_exit, &ref);
+	EXPECT(t, !pcpuref_tryget(&ref));
+
+	EXPECT_EQ(t, pcpuref_init(&ref, release, 0, GFP_KERNEL), 0);
+	CALL(pcpuref_cancel_init, &ref);
+	EXPECT_EQ(t, releases, 2);
+}
+
+static int kref_releases;
+
+static void kref_release(struct pcpuref_kref *kref)
+{
+	kref_releases++;
+}
+
+static void four_bytes(struct test *t)
+{
+	struct pcpuref_kref kref;
+
+	pcpuref_kref_init(&kref);
+	pcpuref_kref_get(&kref);
+	EXPECT(t, CALL(__pcpuref_kref_put_unless_last, &kref));
+	EXPECT(t, !__pcpuref_kref_put_unless_last(&kref));
+	EXPECT_EQ(t, pcpuref_kref_put(&kref, kref_release), 1);
+	EXPECT_EQ(t, kref_releases, 1);
+
+	/* Of a saturated count nothing is reported. */
+	atomic_set(&kref.count, -1);
+	CALL(__pcpuref_kref_bad_get, &kref, -1);
+	EXPECT_EQ(t, atomic_read(&kref.count), __PCPUREF_KREF_SATURATED);
+	atomic_set(&kref.count, -1);
+	CALL(__pcpuref_kref_bad_put, &kref, -1);
+	EXPECT_EQ(t, atomic_read(&kref.count), __PCPUREF_KREF_SATURATED);
+
+	pcpuref_kref_init(&kref);
+	pr_info("pcpuref-expect: misuse: kref put without a release function\n");
+	CALL(__pcpuref_kref_no_release, &kref);
+}
+
+static const struct test_case cases[] = {
+	TEST_CASE("lives_and_modes", lives_and_modes),
+	TEST_CASE("four_bytes", four_bytes),
+	{ }
+};
+
+TEST_MODULE(cases, "Calls everything that pcpuref exports");
