@@ -26,7 +26,8 @@
  * Misuse is reported once for each reference and kind, as a warning that
  * begins with "pcpuref: misuse:" and names the reference, its release function
  * and the caller. After that the count sticks: the object leaks, it is never
- * freed in use.
+ * freed in use. (The caller is the return address: of a call that ends a
+ * function, other than a get, put or kill, it can be one frame further up.)
  *
  * The interface follows the kernel's percpu_ref; what differs is said at each
  * function. Documentation/design.rst has the argument why it works.
