@@ -547,31 +547,50 @@ static void kill_sync(struct test *t)
 
 /* --- Modes -------------------------------------------------------------------- */
 
-/* L3: switching a reference that cannot be reinitialised leaves it alive. */
+/*
+ * L3: switching a reference that cannot be reinitialised leaves it alive, while
+ * the switch is under way (which here it is, with preemption off) and after it.
+ */
 static void switch_without_reinit(struct test *t)
 {
 	struct obj *o = obj_new(t, 0);
 
 	if (!o)
 		return;
+	preempt_disable();
+	EXPECT(t, pcpuref_switch_to_atomic(&o->ref, switched));
+	EXPECT(t, !pcpuref_is_dying(&o->ref));
+	EXPECT(t, pcpuref_tryget_live(&o->ref));
+	EXPECT_EQ(t, SWITCHES(o), 0);
+	preempt_enable();
 	EXPECT_EQ(t, pcpuref_switch_to_atomic_sync(&o->ref), 0);
+	EXPECT_EQ(t, SWITCHES(o), 1);
 	EXPECT(t, !pcpuref_is_dying(&o->ref));
 	EXPECT_EQ(t, tags(o), __PCPUREF_ATOMIC);
 	EXPECT(t, pcpuref_tryget_live(&o->ref));
-	pcpuref_put(&o->ref);
+	EXPECT_EQ(t, pcpuref_read(&o->ref), 3);
+	pcpuref_put_many(&o->ref, 2);
 	EXPECT(t, pcpuref_kill(&o->ref));
 	EXPECT_EQ(t, RELEASES(o), 1);
 	obj_free(t, o);
 }
 
+static void switch_here(void *arg)
+{
+	struct obj *o = arg;
+
+	pcpuref_switch_to_atomic(&o->ref, switched);
+}
+
 /*
  * U1 and G11: when the _sync call returns, what is held is what is counted. Of
- * a live reference, and of one whose kill is complete.
+ * a live reference, and of one whose kill is complete, where the switch has a
+ * reference of its own meanwhile: then the last put comes out at once.
  */
 static void switch_sync_exact(struct test *t)
 {
 	struct obj *o = obj_new(t, PCPUREF_ALLOW_REINIT);
-	int i;
+	int i, there;
 
 	if (!o)
 		return;
@@ -582,17 +601,23 @@ static void switch_sync_exact(struct test *t)
 		EXPECT_EQ(t, tags(o), 0);
 	}
 
-	pcpuref_get(&o->ref);
-	EXPECT(t, pcpuref_kill_and_confirm(&o->ref, confirm));
-	EXPECT(t, SOON(CONFIRMS(o) == 1 && pcpuref_read(&o->ref) == 1));
-	EXPECT_EQ(t, pcpuref_switch_to_atomic_sync(&o->ref), 0);
-	EXPECT(t, pcpuref_switch_to_atomic(&o->ref, switched));
-	EXPECT_EQ(t, pcpuref_switch_to_atomic_sync(&o->ref), 0);
-	EXPECT_EQ(t, SWITCHES(o), 1);
-	EXPECT_EQ(t, pcpuref_read(&o->ref), 1);
-	/* The only one: nothing of the switch's own keeps it. */
-	pcpuref_put(&o->ref);
-	EXPECT_EQ(t, RELEASES(o), 1);
+	for (i = 1; i <= 5 && !t->failed; i++) {
+		pcpuref_get(&o->ref);
+		EXPECT(t, pcpuref_kill_and_confirm(&o->ref, confirm));
+		EXPECT(t, SOON(CONFIRMS(o) == i && pcpuref_read(&o->ref) == 1));
+		/* By another CPU, whose RCU callbacks do not hold up this one. */
+		there = cpumask_any_but(cpu_online_mask, raw_smp_processor_id());
+		if (there >= (int)nr_cpu_ids)
+			there = raw_smp_processor_id();
+		EXPECT_EQ(t, smp_call_function_single(there, switch_here, o, 1), 0);
+		EXPECT_EQ(t, pcpuref_switch_to_atomic_sync(&o->ref), 0);
+		EXPECT_EQ(t, SWITCHES(o), i);
+		EXPECT_EQ(t, pcpuref_read(&o->ref), 1);
+		pcpuref_put(&o->ref);
+		EXPECT_EQ(t, RELEASES(o), i);
+		EXPECT(t, pcpuref_reinit(&o->ref));
+	}
+	EXPECT_EQ(t, pcpuref_kill_and_wait(&o->ref), 0);
 	obj_free(t, o);
 }
 
