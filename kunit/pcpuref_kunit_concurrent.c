@@ -12,6 +12,19 @@
 
 #include "pcpuref_kunit.h"
 
+/* What was done before it is seen by who sees the number. */
+static void publish(unsigned int *where, unsigned int number)
+{
+	/* Pairs with observe(). */
+	smp_store_release(where, number);
+}
+
+static unsigned int observe(unsigned int *where)
+{
+	/* Pairs with publish(). */
+	return smp_load_acquire(where);
+}
+
 /* --- Gets and puts against a death ---------------------------------------- */
 
 /*
@@ -109,7 +122,7 @@ static void pcpuref_concurrent_test_last_put(struct kunit *test)
 	struct helper *h[4];
 	bool signal;
 
-	for (round = 0; round < 20; round++) {
+	for (round = 0; round < 10; round++) {
 		struct counted *c = counted_new(test, 0);
 
 		signal = false;
@@ -148,7 +161,7 @@ static void look_up_against_confirm(struct helper *h)
 	complete(&h->ready);
 	while (helper_goes_on(h)) {
 		preempt_disable();
-		life = smp_load_acquire((unsigned int *)h->arg);
+		life = observe(h->arg);
 		before = atomic_read_acquire(&c->confirmed[0]);
 		taken = pcpuref_tryget_live(&c->ref);
 		/* Pairs with the stores before a revival, and in it. */
@@ -193,7 +206,7 @@ static void confirm_against_lookups(struct kunit *test, unsigned int flags)
 			KUNIT_ASSERT_TRUE(test, wait_until(pcpuref_is_zero(&c->ref)));
 		}
 		/* Those who look must see the new life before they can take it. */
-		smp_store_release(&life, life + 1);
+		publish(&life, life + 1);
 		KUNIT_EXPECT_TRUE(test, life & 2 ? pcpuref_reinit(&c->ref) :
 						   pcpuref_resurrect(&c->ref));
 		schedule_timeout_uninterruptible(1);
@@ -223,12 +236,11 @@ static void pcpuref_concurrent_test_lookup_confirm_atomic(struct kunit *test)
 /* After kill_sync there is no need of a confirmation. */
 static void look_up_against_sync(struct helper *h)
 {
-	bool *over = h->arg;
-	bool was_over;
+	unsigned int was_over;
 
 	complete(&h->ready);
 	while (helper_goes_on(h)) {
-		was_over = smp_load_acquire(over);
+		was_over = observe(h->arg);
 		if (!pcpuref_tryget_live(&h->c->ref))
 			continue;
 		h->hits++;
@@ -242,18 +254,18 @@ static void pcpuref_concurrent_test_lookup_kill_sync(struct kunit *test)
 	static const unsigned int flags[] = { 0, PCPUREF_INIT_ATOMIC };
 	int i, round, n = nr_storm_helpers();
 	struct helper *h[4];
-	bool over;
+	unsigned int over;
 
-	for (round = 0; round < 20; round++) {
+	for (round = 0; round < 10; round++) {
 		struct counted *c = counted_new(test, flags[round & 1]);
 
-		over = false;
+		over = 0;
 		for (i = 0; i < n; i++)
 			h[i] = helper_start(test, look_up_against_sync, c, &over);
 		for (i = 0; i < n; i++)
 			wait_for_completion_timeout(&h[i]->ready, PATIENCE);
 		KUNIT_EXPECT_EQ(test, pcpuref_kill_sync(&c->ref), 0);
-		smp_store_release(&over, true);
+		publish(&over, 1);
 		schedule_timeout_uninterruptible(1);
 		for (i = 0; i < n; i++) {
 			KUNIT_EXPECT_TRUE(test, helper_stop(h[i]));
@@ -298,7 +310,7 @@ static void take_turns(struct helper *h)
 
 	complete(&h->ready);
 	while (helper_goes_on(h)) {
-		if ((smp_load_acquire(&t->turn) & 1) == kills)
+		if ((observe(&t->turn) & 1) == kills)
 			continue;
 		if (kills) {
 			h->wrong += !pcpuref_kill_and_confirm(&h->c->ref, counted_confirm);
@@ -307,7 +319,7 @@ static void take_turns(struct helper *h)
 			h->wrong += !pcpuref_resurrect(&h->c->ref);
 		}
 		h->hits++;
-		smp_store_release(&t->turn, t->turn + 1);
+		publish(&t->turn, t->turn + 1);
 	}
 }
 
@@ -356,13 +368,14 @@ static void pcpuref_concurrent_test_kill_resurrect_atomic(struct kunit *test)
 }
 
 /* How many deaths have been called off. */
-static int revived;
+static unsigned int revived;
 
 /* Waits for each death; there is no third who kills. */
 static void kill_and_wait_for_it(struct helper *h)
 {
 	struct pcpuref *ref = &h->c->ref;
-	int kills = 0, err;
+	unsigned int kills = 0;
+	int err;
 
 	complete(&h->ready);
 	while (helper_goes_on(h)) {
@@ -373,7 +386,7 @@ static void kill_and_wait_for_it(struct helper *h)
 			h->hits++;
 		else if (err)
 			h->wrong++;
-		while (smp_load_acquire(&revived) != kills)
+		while (observe(&revived) != kills)
 			cond_resched();
 		/* If that came before the wait, this was another death. */
 		if (pcpuref_is_zero(ref))
@@ -389,7 +402,7 @@ static void revive_when_confirmed(struct helper *h)
 		if (confirmed(h->c) == revived)
 			continue;
 		h->wrong += !pcpuref_resurrect(&h->c->ref);
-		smp_store_release(&revived, revived + 1);
+		publish(&revived, revived + 1);
 	}
 }
 
@@ -431,10 +444,10 @@ static void put_in_race(struct helper *h)
 
 	complete(&h->ready);
 	while (helper_goes_on(h)) {
-		if (smp_load_acquire(&r->round) == round)
+		if (observe(&r->round) == round)
 			continue;
 		pcpuref_put(&h->c->ref);
-		smp_store_release(&r->done, ++round);
+		publish(&r->done, ++round);
 	}
 }
 
@@ -458,11 +471,11 @@ static void last_put_against_resurrect(struct kunit *test, unsigned int flags)
 		pcpuref_get(&c->ref);
 		/* In atomic mode: that leaves the one reference. */
 		KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
-		smp_store_release(&race.round, ++races);
+		publish(&race.round, ++races);
 		for (spin = races % 200; spin; spin--)
 			cpu_relax();
 		KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
-		KUNIT_ASSERT_TRUE(test, wait_until(smp_load_acquire(&race.done) == races));
+		KUNIT_ASSERT_TRUE(test, wait_until(observe(&race.done) == races));
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
 		KUNIT_EXPECT_FALSE(test, pcpuref_is_zero(&c->ref));
 		if (flags & PCPUREF_RELEASE_WORK)
@@ -498,10 +511,10 @@ static void pcpuref_concurrent_test_put_grace_period(struct kunit *test)
 	wait_for_completion_timeout(&h->ready, PATIENCE);
 	do {
 		pcpuref_get(&c->ref);
-		smp_store_release(&race.round, ++races);
+		publish(&race.round, ++races);
 		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
 		KUNIT_EXPECT_EQ(test, released(c), races);
-		KUNIT_ASSERT_TRUE(test, wait_until(smp_load_acquire(&race.done) == races));
+		KUNIT_ASSERT_TRUE(test, wait_until(observe(&race.done) == races));
 		KUNIT_EXPECT_EQ(test, released(c), races);
 		KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
 	} while (time_before(jiffies, end));
@@ -724,7 +737,7 @@ static void ask_is_zero(struct helper *h)
 
 	complete(&h->ready);
 	while (helper_goes_on(h)) {
-		unsigned int life = smp_load_acquire((unsigned int *)h->arg);
+		unsigned int life = observe(h->arg);
 
 		if (!pcpuref_is_zero(&c->ref))
 			continue;
@@ -745,13 +758,13 @@ static void pcpuref_concurrent_test_is_zero_exit(struct kunit *test)
 
 	/* Odd while nobody has killed it. */
 	KUNIT_ASSERT_EQ(test, counted_init(c, 0), 0);
-	smp_store_release(&life, 1);
+	publish(&life, 1);
 	for (i = 0; i < n; i++)
 		h[i] = helper_start(test, ask_is_zero, c, &life);
 	for (i = 0; i < n; i++)
 		wait_for_completion_timeout(&h[i]->ready, PATIENCE);
 	do {
-		smp_store_release(&life, life + 1);
+		publish(&life, life + 1);
 		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
 		if ((life & 6) == 2)
 			schedule_timeout_uninterruptible(1);
@@ -761,7 +774,7 @@ static void pcpuref_concurrent_test_is_zero_exit(struct kunit *test)
 		cond_resched();
 		/* It may be asked before, while and after it is set up. */
 		KUNIT_ASSERT_EQ(test, counted_init(c, 0), 0);
-		smp_store_release(&life, life + 1);
+		publish(&life, life + 1);
 		KUNIT_EXPECT_FALSE(test, pcpuref_is_zero(&c->ref));
 	} while (time_before(jiffies, end));
 	for (i = 0; i < n; i++) {
@@ -779,12 +792,12 @@ static void put_and_forget(struct helper *h)
 
 	complete(&h->ready);
 	while (helper_goes_on(h)) {
-		if (smp_load_acquire(&r->round) == round)
+		if (observe(&r->round) == round)
 			continue;
 		round++;
 		/* The object may be gone when this returns. */
 		pcpuref_put(&READ_ONCE(r->c)->ref);
-		smp_store_release(&r->done, round);
+		publish(&r->done, round);
 	}
 }
 
@@ -809,14 +822,14 @@ static void pcpuref_concurrent_test_wait_and_free(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, counted_init(c, races & 1 ? PCPUREF_INIT_ATOMIC : 0), 0);
 		pcpuref_get(&c->ref);
 		WRITE_ONCE(race.c, c);
-		smp_store_release(&race.round, ++races);
+		publish(&race.round, ++races);
 		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
 		KUNIT_EXPECT_EQ(test, released(c), 1);
 		KUNIT_EXPECT_EQ(test, atomic_read(&c->returned), 1);
 		pcpuref_exit(&c->ref);
 		memset(c, 0x6b, sizeof(*c));
 		kfree(c);
-		KUNIT_ASSERT_TRUE(test, wait_until(smp_load_acquire(&race.done) == races));
+		KUNIT_ASSERT_TRUE(test, wait_until(observe(&race.done) == races));
 	} while (time_before(jiffies, end));
 	KUNIT_EXPECT_TRUE(test, helper_stop(h));
 }
@@ -992,6 +1005,7 @@ static struct kunit_case pcpuref_concurrent_cases[] = {
 static struct kunit_suite pcpuref_concurrent_suite = {
 	PCPUREF_SUITE("pcpuref_concurrent", pcpuref_concurrent_cases),
 };
+
 kunit_test_suite(pcpuref_concurrent_suite);
 
 MODULE_DESCRIPTION("KUnit tests of pcpuref: several threads");

@@ -31,7 +31,6 @@ static const struct {
 };
 
 #define NR_STATES	ARRAY_SIZE(states)
-#define for_each_state(i)	for (i = 0; i < NR_STATES; i++)
 
 #define EXPECT_IN_STATE(test, i, condition)	\
 	KUNIT_EXPECT_TRUE_MSG(test, condition, "in state: %s", states[i].name)
@@ -40,7 +39,7 @@ static void in_all_states(struct kunit *test, struct counted **c)
 {
 	int i;
 
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		c[i] = counted_new(test, states[i].flags);
 		if (states[i].to_atomic)
 			KUNIT_ASSERT_EQ(test, pcpuref_switch_to_atomic_sync(&c[i]->ref), 0);
@@ -61,7 +60,7 @@ static void kill_all(struct kunit *test, struct counted **c, pcpuref_func_t *con
 	int i;
 
 	preempt_disable();
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		begin_switch(c[i], i);
 		done = pcpuref_kill_and_confirm(&c[i]->ref, confirm);
 		EXPECT_IN_STATE(test, i, done);
@@ -77,10 +76,10 @@ static void pcpuref_kill_test_kill(struct kunit *test)
 	int i;
 
 	in_all_states(test, c);
-	for_each_state(i)
+	for (i = 0; i < NR_STATES; i++)
 		pcpuref_get(&c[i]->ref);
 	preempt_disable();
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		begin_switch(c[i], i);
 		EXPECT_IN_STATE(test, i, pcpuref_kill(&c[i]->ref));
 		/* At once, on this CPU. */
@@ -90,7 +89,7 @@ static void pcpuref_kill_test_kill(struct kunit *test)
 	}
 	preempt_enable();
 	pcpuref_barrier();
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, released(c[i]) == 0);
 		EXPECT_IN_STATE(test, i, confirmed(c[i]) == 0);
 		EXPECT_IN_STATE(test, i, pcpuref_read(&c[i]->ref) == 2);
@@ -100,7 +99,7 @@ static void pcpuref_kill_test_kill(struct kunit *test)
 		pcpuref_put(&c[i]->ref);
 	}
 	pcpuref_barrier();
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, released(c[i]) == 1);
 		EXPECT_IN_STATE(test, i, pcpuref_is_zero(&c[i]->ref));
 	}
@@ -116,7 +115,7 @@ static void pcpuref_kill_test_confirm(struct kunit *test)
 	kill_all(test, c, counted_confirm);
 	for (again = 0; again < 2; again++) {
 		pcpuref_barrier();
-		for_each_state(i) {
+		for (i = 0; i < NR_STATES; i++) {
 			EXPECT_IN_STATE(test, i, confirmed(c[i]) == 1);
 			EXPECT_IN_STATE(test, i, released(c[i]) == 1);
 			EXPECT_IN_STATE(test, i, c[i]->confirmed_at == 1);
@@ -138,17 +137,17 @@ static void pcpuref_kill_test_confirm_grace_period(struct kunit *test)
 	in_all_states(test, c);
 	preempt_disable();
 	kill_all(test, c, counted_confirm);
-	for_each_state(i)
+	for (i = 0; i < NR_STATES; i++)
 		EXPECT_IN_STATE(test, i, confirmed(c[i]) == 0);
 	/* Longer than other CPUs need to believe that all have passed. */
 	mdelay(60);
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, confirmed(c[i]) == 0);
 		EXPECT_IN_STATE(test, i, released(c[i]) == 0);
 	}
 	preempt_enable();
 	pcpuref_barrier();
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, confirmed(c[i]) == 1);
 		EXPECT_IN_STATE(test, i, released(c[i]) == 1);
 	}
@@ -172,13 +171,13 @@ static void pcpuref_kill_test_confirm_waits_for_other_cpu(struct kunit *test)
 	reader = hold_grace_period(test);
 	kill_all(test, c, counted_confirm);
 	schedule_timeout_uninterruptible(HZ / 5);
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, confirmed(c[i]) == 0);
 		EXPECT_IN_STATE(test, i, released(c[i]) == 0);
 	}
 	KUNIT_EXPECT_TRUE(test, let_grace_period_go(reader));
 	pcpuref_barrier();
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, confirmed(c[i]) == 1);
 		EXPECT_IN_STATE(test, i, released(c[i]) == 1);
 	}
@@ -230,18 +229,18 @@ static void pcpuref_kill_test_tryget_in_confirm(struct kunit *test)
 	int i;
 
 	in_all_states(test, c);
-	for_each_state(i)
+	for (i = 0; i < NR_STATES; i++)
 		c[i]->on_confirm = look_up;
 	kill_all(test, c, counted_confirm);
 	pcpuref_barrier();
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, confirmed(c[i]) == 1);
 		EXPECT_IN_STATE(test, i, c[i]->result == 1);
 		EXPECT_IN_STATE(test, i, released(c[i]) == 0);
 		pcpuref_put(&c[i]->ref);
 	}
 	pcpuref_barrier();
-	for_each_state(i)
+	for (i = 0; i < NR_STATES; i++)
 		EXPECT_IN_STATE(test, i, released(c[i]) == 1);
 }
 
@@ -257,13 +256,13 @@ static void pcpuref_kill_test_put_in_confirm(struct kunit *test)
 	int i;
 
 	in_all_states(test, c);
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		c[i]->on_confirm = put_it;
 		pcpuref_get(&c[i]->ref);
 	}
 	kill_all(test, c, counted_confirm);
 	pcpuref_barrier();
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, confirmed(c[i]) == 1);
 		EXPECT_IN_STATE(test, i, released(c[i]) == 1);
 		EXPECT_IN_STATE(test, i, c[i]->released_at > c[i]->confirmed_at);
@@ -275,7 +274,7 @@ static void pcpuref_kill_test_put_in_confirm(struct kunit *test)
 static DEFINE_RAW_SPINLOCK(outer_lock);
 
 /*
- * L5, G4, U4: all that changes state, under a raw spinlock with interrupts off,
+ * L5, G4, G10, U4: all that changes state, under a raw spinlock with interrupts off,
  * where it meets a switch in flight. Sleeping would be reported by the kernel;
  * that interrupts stay off is for the test to see.
  */
@@ -286,7 +285,7 @@ static void pcpuref_kill_test_never_sleeps(struct kunit *test)
 	int i, on = 0;
 
 	in_all_states(test, c);
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		struct pcpuref *ref = &c[i]->ref;
 		bool reusable = states[i].flags & (PCPUREF_ALLOW_REINIT | PCPUREF_INIT_ATOMIC);
 
@@ -318,7 +317,7 @@ static void pcpuref_kill_test_never_sleeps(struct kunit *test)
 	raw_spin_unlock_irqrestore(&outer_lock, flags);
 	KUNIT_EXPECT_EQ(test, on, 0);
 	pcpuref_barrier();
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, confirmed(c[i]) == 1);
 		EXPECT_IN_STATE(test, i, atomic_read(&c[i]->confirmed[1]) == 1);
 		EXPECT_IN_STATE(test, i, released(c[i]) == 1);
@@ -356,7 +355,7 @@ static void pcpuref_kill_test_kill_sync(struct kunit *test)
 	int i;
 
 	in_all_states(test, c);
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		pcpuref_get(&c[i]->ref);
 		begin_switch(c[i], i);
 		EXPECT_IN_STATE(test, i, pcpuref_kill_sync(&c[i]->ref) == 0);
@@ -367,12 +366,12 @@ static void pcpuref_kill_test_kill_sync(struct kunit *test)
 		EXPECT_IN_STATE(test, i, pcpuref_kill_sync(&c[i]->ref) == 0);
 	}
 	pcpuref_barrier();
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, pcpuref_read(&c[i]->ref) == 1);
 		pcpuref_put(&c[i]->ref);
 	}
 	pcpuref_barrier();
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, released(c[i]) == 1);
 		/* Of one that is dead, too. */
 		EXPECT_IN_STATE(test, i, pcpuref_kill_sync(&c[i]->ref) == 0);
@@ -398,19 +397,19 @@ static void pcpuref_kill_test_kill_sync_waits_for_readers(struct kunit *test)
 
 	in_all_states(test, c);
 	reader = hold_grace_period(test);
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		begin_switch(c[i], i);
 		killer[i] = helper_start_on(test, raw_smp_processor_id(), __kill_sync, c[i], NULL);
 		killer[i]->result = -1;
 	}
 	schedule_timeout_uninterruptible(HZ / 5);
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, completion_done(&killer[i]->ready));
 		EXPECT_IN_STATE(test, i, pcpuref_is_dying(&c[i]->ref));
 		EXPECT_IN_STATE(test, i, !completion_done(&killer[i]->done));
 	}
 	KUNIT_EXPECT_TRUE(test, let_grace_period_go(reader));
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, helper_wait(killer[i]));
 		EXPECT_IN_STATE(test, i, killer[i]->result == 0);
 	}
@@ -423,7 +422,7 @@ static void pcpuref_kill_test_kill_and_wait(struct kunit *test)
 	int i;
 
 	in_all_states(test, c);
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		begin_switch(c[i], i);
 		EXPECT_IN_STATE(test, i, pcpuref_kill_and_wait(&c[i]->ref) == 0);
 		EXPECT_IN_STATE(test, i, released(c[i]) == 1);
@@ -494,7 +493,7 @@ static void pcpuref_kill_test_timeout(struct kunit *test)
 	int i;
 
 	in_all_states(test, c);
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		pcpuref_get(&c[i]->ref);
 		begin_switch(c[i], i);
 		begun = jiffies;
@@ -516,11 +515,11 @@ static void pcpuref_kill_test_timeout(struct kunit *test)
 		waiter[i] = helper_start(test, __kill_and_wait, c[i], NULL);
 	}
 	schedule_timeout_uninterruptible(HZ / 20);
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, !completion_done(&waiter[i]->done));
 		pcpuref_put(&c[i]->ref);
 	}
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, helper_wait(waiter[i]));
 		EXPECT_IN_STATE(test, i, waiter[i]->result == 0);
 		EXPECT_IN_STATE(test, i, waiter[i]->hits == 1);
@@ -553,18 +552,18 @@ static void pcpuref_kill_test_many_waiters(struct kunit *test)
 	int i, j;
 
 	in_all_states(test, c);
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		pcpuref_get(&c[i]->ref);
 		for (j = 0; j < ARRAY_SIZE(waiter[i]); j++)
 			waiter[i][j] = helper_start(test, __kill_and_wait, c[i], NULL);
 	}
 	schedule_timeout_uninterruptible(HZ / 10);
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		for (j = 0; j < ARRAY_SIZE(waiter[i]); j++)
 			EXPECT_IN_STATE(test, i, !completion_done(&waiter[i][j]->done));
 		pcpuref_put(&c[i]->ref);
 	}
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		for (j = 0; j < ARRAY_SIZE(waiter[i]); j++) {
 			EXPECT_IN_STATE(test, i, helper_wait(waiter[i][j]));
 			EXPECT_IN_STATE(test, i, waiter[i][j]->result == 0);
@@ -658,7 +657,7 @@ static void release_work_sleeps(struct counted *c)
 {
 	might_sleep();
 	msleep(20);
-	c->result = !in_atomic() && !irqs_disabled();
+	c->result = !preempt_count() && !irqs_disabled();
 	atomic_inc(&c->returned);
 }
 
@@ -731,11 +730,11 @@ static void pcpuref_kill_test_exit_in_release(struct kunit *test)
 	int i;
 
 	in_all_states(test, c);
-	for_each_state(i)
+	for (i = 0; i < NR_STATES; i++)
 		c[i]->on_release = exit_it;
 	kill_all(test, c, NULL);
 	pcpuref_barrier();
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, released(c[i]) == 1);
 		EXPECT_IN_STATE(test, i, c[i]->result == 2);
 		EXPECT_IN_STATE(test, i, !has_data(c[i]));
@@ -749,19 +748,19 @@ static void pcpuref_kill_test_exit_in_release_by_put(struct kunit *test)
 	int i;
 
 	in_all_states(test, c);
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		c[i]->on_release = exit_it;
 		pcpuref_get(&c[i]->ref);
 	}
 	kill_all(test, c, counted_confirm);
 	pcpuref_barrier();
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, confirmed(c[i]) == 1);
 		EXPECT_IN_STATE(test, i, released(c[i]) == 0);
 		pcpuref_put(&c[i]->ref);
 	}
 	pcpuref_barrier();
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, released(c[i]) == 1);
 		EXPECT_IN_STATE(test, i, c[i]->result == 2);
 		EXPECT_IN_STATE(test, i, !has_data(c[i]));
@@ -811,7 +810,7 @@ static void pcpuref_kill_test_free_in_release(struct kunit *test)
 	int i, how;
 
 	for (how = 0; how < 4; how++) {
-		for_each_state(i) {
+		for (i = 0; i < NR_STATES; i++) {
 			c = ephemeral_new(test, i, &gone);
 			if (how & 1)
 				pcpuref_get(&c->ref);
@@ -836,7 +835,7 @@ static void pcpuref_kill_test_free_in_release_and_wait(struct kunit *test)
 	struct counted *c;
 	int i;
 
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		c = ephemeral_new(test, i, &gone);
 		begin_switch(c, i);
 		/* Exit during release is no cancellation. */
@@ -871,7 +870,7 @@ static void pcpuref_kill_test_release_uses_another(struct kunit *test)
 
 	in_all_states(test, c);
 	in_all_states(test, another);
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		c[i]->result = i;
 		c[i]->on_release = use_another;
 		another[i]->on_release = exit_it;
@@ -880,7 +879,7 @@ static void pcpuref_kill_test_release_uses_another(struct kunit *test)
 	pcpuref_barrier();
 	/* What the releases have begun. */
 	pcpuref_barrier();
-	for_each_state(i) {
+	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, released(c[i]) == 1);
 		EXPECT_IN_STATE(test, i, released(another[i]) == 1);
 		EXPECT_IN_STATE(test, i, confirmed(another[i]) == 1);
@@ -976,6 +975,7 @@ static struct kunit_case pcpuref_kill_cases[] = {
 static struct kunit_suite pcpuref_kill_suite = {
 	PCPUREF_SUITE("pcpuref_kill", pcpuref_kill_cases),
 };
+
 kunit_test_suite(pcpuref_kill_suite);
 
 MODULE_DESCRIPTION("KUnit tests of pcpuref: kill, confirm and release");

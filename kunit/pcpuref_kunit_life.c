@@ -490,8 +490,9 @@ struct in_context {
 	struct completion	done;
 	struct irq_work		irq_work;
 	struct timer_list	timer;
+	/* Held around the use, for its own sake. */
 	raw_spinlock_t		raw_lock;
-	spinlock_t		lock;
+	spinlock_t		lock;	/* likewise */
 	unsigned int		wrong;
 };
 
@@ -899,6 +900,7 @@ static struct kunit_case pcpuref_life_cases[] = {
 static struct kunit_suite pcpuref_life_suite = {
 	PCPUREF_SUITE("pcpuref_life", pcpuref_life_cases),
 };
+
 kunit_test_suite(pcpuref_life_suite);
 
 MODULE_DESCRIPTION("KUnit tests of pcpuref: life, gets and puts");

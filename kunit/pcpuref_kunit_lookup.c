@@ -214,6 +214,7 @@ static struct kunit_case pcpuref_lookup_cases[] = {
 static struct kunit_suite pcpuref_lookup_suite = {
 	PCPUREF_SUITE("pcpuref_lookup", pcpuref_lookup_cases),
 };
+
 kunit_test_suite(pcpuref_lookup_suite);
 
 MODULE_DESCRIPTION("KUnit tests of the lookups that pcpuref's documentation shows");

@@ -977,7 +977,7 @@ static struct pcpuref a_reference;
 static void pcpuref_misuse_test_name(struct kunit *test)
 {
 	KUNIT_ASSERT_EQ(test, pcpuref_init(&a_reference, counted_release, 0, GFP_KERNEL), 0);
-	expect_report(test, "misuse: reinit of a live reference: name=&a_reference release=counted_release",
+	expect_report(test, "misuse: reinit of a live reference: name=&a_reference",
 		      __func__);
 	KUNIT_EXPECT_FALSE(test, pcpuref_reinit(&a_reference));
 	pcpuref_exit(&a_reference);
@@ -1089,6 +1089,7 @@ static struct kunit_case pcpuref_misuse_cases[] = {
 static struct kunit_suite pcpuref_misuse_suite = {
 	PCPUREF_SUITE("pcpuref_misuse", pcpuref_misuse_cases),
 };
+
 kunit_test_suite(pcpuref_misuse_suite);
 
 MODULE_DESCRIPTION("KUnit tests of pcpuref: misuse");

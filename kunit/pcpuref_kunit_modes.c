@@ -797,6 +797,7 @@ static struct kunit_case pcpuref_modes_cases[] = {
 static struct kunit_suite pcpuref_modes_suite = {
 	PCPUREF_SUITE("pcpuref_modes", pcpuref_modes_cases),
 };
+
 kunit_test_suite(pcpuref_modes_suite);
 
 MODULE_DESCRIPTION("KUnit tests of pcpuref: modes and switches");

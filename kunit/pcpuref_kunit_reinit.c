@@ -509,6 +509,7 @@ static struct kunit_case pcpuref_reinit_cases[] = {
 static struct kunit_suite pcpuref_reinit_suite = {
 	PCPUREF_SUITE("pcpuref_reinit", pcpuref_reinit_cases),
 };
+
 kunit_test_suite(pcpuref_reinit_suite);
 
 MODULE_DESCRIPTION("KUnit tests of pcpuref: reinit and resurrect");

@@ -19,11 +19,12 @@
 #define LOOKUP_BITS	1
 #include "../samples/pcpuref_lookup.h"
 
-#define STRESS_KEYS	6	/* few, so that threads meet */
-#define STRESS_KEPT	4	/* references that a reader holds at a time */
+#define STRESS_KEYS	16	/* few, so that threads meet */
+#define STRESS_OWNED	3	/* objects that a writer has in the table */
+#define STRESS_KEPT	2	/* references that a reader holds for a while */
 #define STRESS_THREADS	32
-#define STRESS_ENOUGH	50	/* objects; a slow machine takes longer for them */
-#define STRESS_LONGEST	20	/* times what was asked for */
+#define STRESS_ENOUGH	50	/* objects; a slow machine takes longer for them, */
+#define STRESS_MOST_MS	8000	/* but not for ever */
 
 /**
  * struct lookup_way - one of the lookups, in a form that one loop can drive
@@ -59,10 +60,6 @@ static void *way##_stress_find(u32 key)					\
 {									\
 	return way##_find(key);						\
 }									\
-static struct lookup_data *way##_stress_data(void *object)		\
-{									\
-	return &((struct way *)object)->data;				\
-}									\
 static void way##_stress_put(void *object)				\
 {									\
 	way##_put(object);						\
@@ -70,6 +67,16 @@ static void way##_stress_put(void *object)				\
 
 LOOKUP_WAY_OF_USERS(by_mutex)
 LOOKUP_WAY_OF_USERS(by_rcu)
+
+static struct lookup_data *by_mutex_stress_data(void *object)
+{
+	return &((struct by_mutex *)object)->data;
+}
+
+static struct lookup_data *by_rcu_stress_data(void *object)
+{
+	return &((struct by_rcu *)object)->data;
+}
 
 static void *by_live_stress_insert(u32 key)
 {
@@ -195,8 +202,15 @@ static int stress_reader(void *data)
 		u32 random = stress_random(me);
 		u32 key = (random >> 8) % STRESS_KEYS;
 
-		if (!(++round & 15))
+		if (!(++round & 15)) {
+			/* Not while it holds something: objects must go. */
+			for (i = 0; i < STRESS_KEPT; i++)
+				if (kept[i].object) {
+					stress_drop(me, kept[i].object, kept[i].key);
+					kept[i].object = NULL;
+				}
 			cond_resched();
+		}
 		object = me->way->find(key);
 		if (!object) {
 			me->misses++;
@@ -204,22 +218,13 @@ static int stress_reader(void *data)
 		}
 		me->hits++;
 		stress_check(me, object, key);
-		if (random & 7) {
+		i = random % STRESS_KEPT;
+		if (kept[i].object) {
 			me->way->put(object);
 			continue;
 		}
-		i = (random >> 4) % STRESS_KEPT;
-		if (kept[i].object)
-			stress_drop(me, kept[i].object, kept[i].key);
 		kept[i].object = object;
 		kept[i].key = key;
-		/* Nobody keeps the objects for ever: some must go at times. */
-		if (!(random & 0xf000))
-			for (i = 0; i < STRESS_KEPT; i++)
-				if (kept[i].object) {
-					stress_drop(me, kept[i].object, kept[i].key);
-					kept[i].object = NULL;
-				}
 	}
 	for (i = 0; i < STRESS_KEPT; i++)
 		if (kept[i].object)
@@ -230,26 +235,27 @@ static int stress_reader(void *data)
 static int stress_writer(void *data)
 {
 	struct stress_thread *me = data;
-	void *inserted[STRESS_KEYS] = {};
+	struct {
+		void	*inserted;
+		u32	key;
+	} owned[STRESS_OWNED] = {};
 	unsigned long round = 0;
-	u32 key;
+	int i = 0;
 
 	while (!kthread_should_stop()) {
-		key = stress_random(me) % STRESS_KEYS;
 		if (!(++round & 15))
 			cond_resched();
-		if (inserted[key]) {
-			me->way->remove(inserted[key], key);
-			inserted[key] = NULL;
-			continue;
-		}
-		inserted[key] = me->way->insert(key);
-		if (inserted[key])
+		i = (i + 1) % STRESS_OWNED;
+		if (owned[i].inserted)
+			me->way->remove(owned[i].inserted, owned[i].key);
+		owned[i].key = stress_random(me) % STRESS_KEYS;
+		owned[i].inserted = me->way->insert(owned[i].key);
+		if (owned[i].inserted)
 			me->inserts++;
 	}
-	for (key = 0; key < STRESS_KEYS; key++)
-		if (inserted[key])
-			me->way->remove(inserted[key], key);
+	for (i = 0; i < STRESS_OWNED; i++)
+		if (owned[i].inserted)
+			me->way->remove(owned[i].inserted, owned[i].key);
 	return 0;
 }
 
@@ -273,13 +279,13 @@ static inline int lookup_stress(const struct lookup_way *way, unsigned int reade
 	int closed = atomic_read(&lookup_closed);
 	int wrong = atomic_read(&lookup_wrong);
 	struct stress_thread *threads;
-	unsigned int i, laps;
+	unsigned int i, passed;
 	void *object;
 	int rc = 0;
 	u32 key;
 
 	memset(result, 0, sizeof(*result));
-	if (!readers || !writers || readers + writers > STRESS_THREADS)
+	if (!readers || !writers || !ms || readers + writers > STRESS_THREADS)
 		return -EINVAL;
 	threads = kcalloc(readers + writers, sizeof(*threads), GFP_KERNEL);
 	if (!threads)
@@ -298,7 +304,7 @@ static inline int lookup_stress(const struct lookup_way *way, unsigned int reade
 		}
 		threads[i].task = task;
 	}
-	for (laps = 0; !rc && laps < STRESS_LONGEST; laps++) {
+	for (passed = 0; !rc && passed < STRESS_MOST_MS; passed += ms) {
 		msleep(ms);
 		if (atomic_read(&lookup_opened) - opened >= STRESS_ENOUGH)
 			break;
