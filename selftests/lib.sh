@@ -105,13 +105,16 @@ take_slice()
 	warnings "$tmp/slice"
 }
 
+# What is wrong in the log $1.
 warnings()
 {
-	[ -e "$here/warnings.awk" ] || {
-		echo "no warnings.awk"
-		return 0
-	}
-	awk -f "$here/warnings.awk" "$1" || :
+	for judge in "$here/warnings.awk" "$here/../scripts/warnings.awk"; do
+		if [ -e "$judge" ]; then
+			awk -f "$judge" "$1" || :
+			return 0
+		fi
+	done
+	echo "no warnings.awk to judge the log"
 }
 
 # --- Modules -----------------------------------------------------------------------
