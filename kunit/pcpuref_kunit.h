@@ -36,7 +36,7 @@
 #include "pcpuref.h"
 
 /* Longer than any grace period; only a test that fails waits for so long. */
-#define PATIENCE	(10 * HZ)
+#define PATIENCE	(5 * HZ)
 
 /* For how long a storm blows. */
 #define STORM		(HZ / 10)
@@ -224,6 +224,11 @@ static struct {
 	int			nr_expected;
 	atomic_t		unexpected;
 	atomic_t		notices;
+	/* The first expectation that failed where a test cannot say so. */
+	atomic_t		nr_failed;
+	const char		*failed;
+	const char		*failed_in;
+	int			failed_line;
 } suite;
 
 static inline bool line_has(const char *line, size_t len, const char *text)
@@ -316,6 +321,33 @@ static inline void check_reports(struct kunit *test)
 		atomic_set(&suite.expected[i].seen, 0);
 	suite.nr_expected = 0;
 	atomic_set(&suite.unexpected, 0);
+}
+
+/*
+ * An expectation for where the test may not sleep, as KUnit does to report one
+ * that fails: the suite's exit tells.
+ */
+static inline void expect_later(bool met, const char *condition, const char *where, int line)
+{
+	if (met || atomic_inc_return(&suite.nr_failed) > 1)
+		return;
+	suite.failed = condition;
+	suite.failed_in = where;
+	suite.failed_line = line;
+}
+
+#define EXPECT_LATER(condition)		EXPECT_IN_LATER(condition, "")
+#define EXPECT_IN_LATER(condition, where)	\
+	expect_later(condition, #condition, where, __LINE__)
+
+static inline void check_expected_later(struct kunit *test)
+{
+	int n = atomic_read(&suite.nr_failed);
+
+	if (n)
+		KUNIT_FAIL(test, "line %d: expected %s %s (and %d more)", suite.failed_line,
+			   suite.failed, suite.failed_in, n - 1);
+	atomic_set(&suite.nr_failed, 0);
 }
 
 static inline int helper_main(void *data)
@@ -471,6 +503,12 @@ static inline struct counted *counted_new_atomic(struct kunit *test, unsigned in
 	return c;
 }
 
+/* Kill it if it is live, and wait for the release, but not for ever. */
+static inline int counted_die(struct counted *c)
+{
+	return pcpuref_kill_and_wait_timeout(&c->ref, PATIENCE);
+}
+
 static inline int suite_init(struct kunit *test)
 {
 	INIT_LIST_HEAD(&suite.objects);
@@ -479,6 +517,7 @@ static inline int suite_init(struct kunit *test)
 	suite.nr_expected = 0;
 	atomic_set(&suite.unexpected, 0);
 	atomic_set(&suite.notices, 0);
+	atomic_set(&suite.nr_failed, 0);
 	return 0;
 }
 
@@ -486,8 +525,10 @@ static inline void suite_exit(struct kunit *test)
 {
 	struct counted *c, *next;
 	struct helper *h;
-	bool settled = test->status != KUNIT_FAILURE;
+	bool settled;
 
+	check_expected_later(test);
+	settled = test->status != KUNIT_FAILURE;
 	list_for_each_entry(h, &suite.helpers, node)
 		WRITE_ONCE(h->stop, true);
 	list_for_each_entry(h, &suite.helpers, node) {

@@ -89,7 +89,7 @@ static void pcpuref_concurrent_test_get_put_kill(struct kunit *test)
 		cond_resched();
 		if (storm->confirm)
 			KUNIT_EXPECT_TRUE(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm));
-		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		KUNIT_EXPECT_EQ(test, released(c), 1);
 		KUNIT_EXPECT_EQ(test, atomic_read(&c->returned), 1);
 		KUNIT_EXPECT_EQ(test, confirmed(c), storm->confirm);
@@ -134,7 +134,7 @@ static void pcpuref_concurrent_test_last_put(struct kunit *test)
 			wait_for_completion_timeout(&h[i]->ready, PATIENCE);
 		KUNIT_EXPECT_EQ(test, released(c), 0);
 		WRITE_ONCE(signal, true);
-		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		for (i = 0; i < n; i++)
 			KUNIT_EXPECT_TRUE(test, helper_wait(h[i]));
 		KUNIT_EXPECT_EQ(test, released(c), 1);
@@ -200,7 +200,7 @@ static void confirm_against_lookups(struct kunit *test, unsigned int flags)
 		/* Only lookups of the present life count against its end. */
 		KUNIT_EXPECT_TRUE(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm));
 		if (life & 1) {
-			KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+			KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 			KUNIT_EXPECT_EQ(test, confirmed(c), life + 1);
 		} else {
 			KUNIT_ASSERT_TRUE(test, wait_until(pcpuref_is_zero(&c->ref)));
@@ -218,7 +218,7 @@ static void confirm_against_lookups(struct kunit *test, unsigned int flags)
 	}
 	KUNIT_EXPECT_GT(test, hits, 0);
 	KUNIT_EXPECT_EQ(test, confirmed(c), life);
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), life + 1);
 }
 
@@ -272,7 +272,7 @@ static void pcpuref_concurrent_test_lookup_kill_sync(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, h[i]->wrong, 0);
 		}
 		helpers_reap();
-		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		KUNIT_EXPECT_EQ(test, released(c), 1);
 	}
 }
@@ -352,7 +352,7 @@ static void kill_against_resurrect(struct kunit *test, unsigned int flags)
 	KUNIT_EXPECT_FALSE(test, pcpuref_is_dying(&c->ref));
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 2);
 	pcpuref_put(&c->ref);
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 }
 
@@ -425,7 +425,7 @@ static void pcpuref_concurrent_test_wait_resurrect(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, confirmed(c), killer->result);
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
 	KUNIT_EXPECT_FALSE(test, pcpuref_is_dying(&c->ref));
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 }
 
 /* --- The last put against a resurrect ------------------------------------- */
@@ -484,7 +484,7 @@ static void last_put_against_resurrect(struct kunit *test, unsigned int flags)
 		ended = released(c);
 	} while (time_before(jiffies, end));
 	KUNIT_EXPECT_TRUE(test, helper_stop(h));
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), ended + 1);
 }
 
@@ -512,7 +512,7 @@ static void pcpuref_concurrent_test_put_grace_period(struct kunit *test)
 	do {
 		pcpuref_get(&c->ref);
 		publish(&race.round, ++races);
-		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		KUNIT_EXPECT_EQ(test, released(c), races);
 		KUNIT_ASSERT_TRUE(test, wait_until(observe(&race.done) == races));
 		KUNIT_EXPECT_EQ(test, released(c), races);
@@ -579,7 +579,7 @@ static void pcpuref_concurrent_test_switch_storm(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
 	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
 	KUNIT_EXPECT_TRUE(test, in_percpu_mode(c));
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 }
 
@@ -663,7 +663,7 @@ static void pcpuref_concurrent_test_word(struct kunit *test)
 		if (!(lives & 7))
 			KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic_sync(&c->ref), 0);
 		/* The kill before may have been a death of its own. */
-		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		KUNIT_EXPECT_GT(test, released(c), lives);
 		lives = released(c);
 		KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
@@ -716,7 +716,7 @@ static void pcpuref_concurrent_test_softirq(struct kunit *test)
 		pcpuref_switch_to_atomic(&c->ref, NULL);
 		pcpuref_switch_to_percpu(&c->ref);
 		pcpuref_put(&c->ref);
-		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		lives++;
 		KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
 		cond_resched();
@@ -765,7 +765,7 @@ static void pcpuref_concurrent_test_is_zero_exit(struct kunit *test)
 		wait_for_completion_timeout(&h[i]->ready, PATIENCE);
 	do {
 		publish(&life, life + 1);
-		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		if ((life & 6) == 2)
 			schedule_timeout_uninterruptible(1);
 		KUNIT_EXPECT_TRUE(test, pcpuref_is_zero(&c->ref));
@@ -823,7 +823,7 @@ static void pcpuref_concurrent_test_wait_and_free(struct kunit *test)
 		pcpuref_get(&c->ref);
 		WRITE_ONCE(race.c, c);
 		publish(&race.round, ++races);
-		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		KUNIT_EXPECT_EQ(test, released(c), 1);
 		KUNIT_EXPECT_EQ(test, atomic_read(&c->returned), 1);
 		pcpuref_exit(&c->ref);

@@ -34,6 +34,8 @@ static const struct {
 
 #define EXPECT_IN_STATE(test, i, condition)	\
 	KUNIT_EXPECT_TRUE_MSG(test, condition, "in state: %s", states[i].name)
+#define EXPECT_IN_STATE_LATER(i, condition)	\
+	EXPECT_IN_LATER(condition, states[i].name)
 
 static void in_all_states(struct kunit *test, struct counted **c)
 {
@@ -63,7 +65,7 @@ static void kill_all(struct kunit *test, struct counted **c, pcpuref_func_t *con
 	for (i = 0; i < NR_STATES; i++) {
 		begin_switch(c[i], i);
 		done = pcpuref_kill_and_confirm(&c[i]->ref, confirm);
-		EXPECT_IN_STATE(test, i, done);
+		EXPECT_IN_STATE_LATER(i, done);
 	}
 	preempt_enable();
 }
@@ -81,11 +83,11 @@ static void pcpuref_kill_test_kill(struct kunit *test)
 	preempt_disable();
 	for (i = 0; i < NR_STATES; i++) {
 		begin_switch(c[i], i);
-		EXPECT_IN_STATE(test, i, pcpuref_kill(&c[i]->ref));
+		EXPECT_IN_STATE_LATER(i, pcpuref_kill(&c[i]->ref));
 		/* At once, on this CPU. */
-		EXPECT_IN_STATE(test, i, pcpuref_is_dying(&c[i]->ref));
-		EXPECT_IN_STATE(test, i, !pcpuref_tryget_live(&c[i]->ref));
-		EXPECT_IN_STATE(test, i, pcpuref_tryget(&c[i]->ref));
+		EXPECT_IN_STATE_LATER(i, pcpuref_is_dying(&c[i]->ref));
+		EXPECT_IN_STATE_LATER(i, !pcpuref_tryget_live(&c[i]->ref));
+		EXPECT_IN_STATE_LATER(i, pcpuref_tryget(&c[i]->ref));
 	}
 	preempt_enable();
 	pcpuref_barrier();
@@ -138,12 +140,12 @@ static void pcpuref_kill_test_confirm_grace_period(struct kunit *test)
 	preempt_disable();
 	kill_all(test, c, counted_confirm);
 	for (i = 0; i < NR_STATES; i++)
-		EXPECT_IN_STATE(test, i, confirmed(c[i]) == 0);
+		EXPECT_IN_STATE_LATER(i, confirmed(c[i]) == 0);
 	/* Longer than other CPUs need to believe that all have passed. */
 	mdelay(60);
 	for (i = 0; i < NR_STATES; i++) {
-		EXPECT_IN_STATE(test, i, confirmed(c[i]) == 0);
-		EXPECT_IN_STATE(test, i, released(c[i]) == 0);
+		EXPECT_IN_STATE_LATER(i, confirmed(c[i]) == 0);
+		EXPECT_IN_STATE_LATER(i, released(c[i]) == 0);
 	}
 	preempt_enable();
 	pcpuref_barrier();
@@ -205,8 +207,8 @@ static void pcpuref_kill_test_confirm_has_own_grace_period(struct kunit *test)
 	c->on_confirm = spin_in_confirm;
 	c->result = -1;
 	preempt_disable();
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm_b));
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm));
+	EXPECT_LATER(pcpuref_switch_to_atomic(&c->ref, counted_confirm_b));
+	EXPECT_LATER(pcpuref_kill_and_confirm(&c->ref, counted_confirm));
 	preempt_enable();
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, atomic_read(&c->confirmed[1]), 1);
@@ -332,18 +334,18 @@ static void pcpuref_kill_test_release_with_interrupts_off(struct kunit *test)
 
 	raw_spin_lock_irqsave(&outer_lock, flags);
 	pcpuref_kill(&c->ref);
-	KUNIT_EXPECT_TRUE(test, irqs_disabled());
-	KUNIT_EXPECT_EQ(test, released(c), 1);
+	EXPECT_LATER(irqs_disabled());
+	EXPECT_LATER(released(c) == 1);
 	pcpuref_reinit(&c->ref);
-	KUNIT_EXPECT_TRUE(test, irqs_disabled());
+	EXPECT_LATER(irqs_disabled());
 	pcpuref_get(&c->ref);
 	pcpuref_kill(&c->ref);
-	KUNIT_EXPECT_TRUE(test, irqs_disabled());
+	EXPECT_LATER(irqs_disabled());
 	pcpuref_put(&c->ref);
-	KUNIT_EXPECT_TRUE(test, irqs_disabled());
-	KUNIT_EXPECT_EQ(test, released(c), 2);
+	EXPECT_LATER(irqs_disabled());
+	EXPECT_LATER(released(c) == 2);
 	pcpuref_exit(&c->ref);
-	KUNIT_EXPECT_TRUE(test, irqs_disabled());
+	EXPECT_LATER(irqs_disabled());
 	raw_spin_unlock_irqrestore(&outer_lock, flags);
 }
 
@@ -541,7 +543,7 @@ static void pcpuref_kill_test_timeout_resurrect(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, in_percpu_mode(c));
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 3);
 	pcpuref_put_many(&c->ref, 2);
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 }
 
@@ -680,7 +682,7 @@ static void pcpuref_kill_test_release_work(struct kunit *test)
 	pcpuref_put(&by_put->ref);
 	pcpuref_kill(&by_grace_period->ref);
 	for (i = 0; i < ARRAY_SIZE(all); i++)
-		KUNIT_EXPECT_EQ(test, released(all[i]), 0);
+		EXPECT_LATER(released(all[i]) == 0);
 	local_irq_enable();
 
 	for (i = 0; i < ARRAY_SIZE(all); i++) {

@@ -23,7 +23,7 @@ static void pcpuref_life_test_layout(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, in_percpu_mode(c));
 	preempt_disable();
 	pcpuref_get_many(&c->ref, 5);
-	KUNIT_EXPECT_EQ(test, *this_cpu_ptr((unsigned long __percpu *)c->ref.word), 5);
+	EXPECT_LATER(*this_cpu_ptr((unsigned long __percpu *)c->ref.word) == 5);
 	pcpuref_put_many(&c->ref, 5);
 	preempt_enable();
 }
@@ -86,7 +86,7 @@ static void pcpuref_life_test_exit_zeroed(struct kunit *test)
 
 	/* It is none the worse for it. */
 	KUNIT_ASSERT_EQ(test, counted_init(c, 0), 0);
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 }
 
@@ -126,7 +126,7 @@ static void pcpuref_life_test_init_again(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
 		KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
 		pcpuref_put(&c->ref);
-		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		KUNIT_EXPECT_EQ(test, released(c), i + 1);
 		pcpuref_exit(&c->ref);
 	}
@@ -442,14 +442,14 @@ static void pcpuref_life_test_put_during_switch(struct kunit *test)
 
 	pcpuref_get_many(&c->ref, 3);
 	preempt_disable();
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	EXPECT_LATER(pcpuref_kill(&c->ref));
 	pcpuref_put(&c->ref);
 	pcpuref_get(&c->ref);
-	KUNIT_EXPECT_TRUE(test, pcpuref_tryget(&c->ref));
+	EXPECT_LATER(pcpuref_tryget(&c->ref));
 	pcpuref_put_many(&c->ref, 4);
 	/* Nobody holds it any more, but the machine does. */
-	KUNIT_EXPECT_EQ(test, released(c), 0);
-	KUNIT_EXPECT_FALSE(test, pcpuref_is_zero(&c->ref));
+	EXPECT_LATER(released(c) == 0);
+	EXPECT_LATER(!pcpuref_is_zero(&c->ref));
 	preempt_enable();
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, released(c), 1);
@@ -688,8 +688,8 @@ static void pcpuref_life_test_context(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, x->killed->in_release.nmi);
 	pcpuref_put(&x->percpu->ref);
 	pcpuref_put(&x->atomic->ref);
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&x->percpu->ref), 0);
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&x->atomic->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(x->percpu), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(x->atomic), 0);
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, released(x->percpu), 1);
 	KUNIT_EXPECT_EQ(test, released(x->atomic), 1);
@@ -716,7 +716,7 @@ static void pcpuref_life_test_nmi_releases(struct kunit *test)
 		pcpuref_put(&c[i]->ref);
 	fake_nmi_exit(flags);
 	for (i = 0; i < ARRAY_SIZE(c); i++) {
-		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c[i]->ref), 0);
+		KUNIT_EXPECT_EQ(test, counted_die(c[i]), 0);
 		KUNIT_EXPECT_EQ(test, released(c[i]), 1);
 		KUNIT_EXPECT_FALSE(test, c[i]->in_release.nmi);
 		KUNIT_EXPECT_EQ(test, c[i]->in_release.task, i & 1);
@@ -738,15 +738,15 @@ static void pcpuref_life_test_nmi_release_resurrect(struct kunit *test)
 	flags = fake_nmi_enter();
 	pcpuref_put(&c->ref);
 	fake_nmi_exit(flags);
-	KUNIT_EXPECT_EQ(test, released(c), 0);
-	KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
-	KUNIT_EXPECT_EQ(test, released(c), 1);
+	EXPECT_LATER(released(c) == 0);
+	EXPECT_LATER(pcpuref_resurrect(&c->ref));
+	EXPECT_LATER(released(c) == 1);
 	local_irq_restore(irqs_off);
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
 	KUNIT_EXPECT_FALSE(test, pcpuref_is_zero(&c->ref));
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 2);
 }
 
@@ -805,7 +805,7 @@ static void pcpuref_life_test_irq_safe_add(struct kunit *test)
 	KUNIT_EXPECT_GT(test, x->taken, 2);
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&x->c->ref), 1 + taken + x->taken);
 	pcpuref_put_many(&x->c->ref, taken + x->taken);
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&x->c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(x->c), 0);
 	KUNIT_EXPECT_EQ(test, released(x->c), 1);
 }
 

@@ -65,6 +65,36 @@ static void pcpuref_lookup_test_by_mutex(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nr_closed(), 2);
 }
 
+static void last_put(struct helper *h)
+{
+	complete(&h->ready);
+	by_mutex_put(h->arg);
+}
+
+/* Who is at the table finds it whole: the last put waits, and then only. */
+static void pcpuref_lookup_test_by_mutex_busy(struct kunit *test)
+{
+	struct by_mutex *object, *other;
+	struct helper *h;
+	int closed, patience;
+
+	remember();
+	object = by_mutex_open(KEY);
+	KUNIT_ASSERT_NOT_NULL(test, object);
+	mutex_lock(&by_mutex_lock);
+	h = helper_start(test, last_put, NULL, object);
+	for (patience = 0; patience < 500 && pcpuref_kref_read(&object->kref); patience++)
+		msleep(20);
+	msleep(20);
+	other = __by_mutex_find(KEY);
+	closed = nr_closed();
+	mutex_unlock(&by_mutex_lock);
+	KUNIT_EXPECT_NULL(test, other);
+	KUNIT_EXPECT_EQ(test, closed, 0);
+	KUNIT_ASSERT_TRUE(test, helper_wait(h));
+	KUNIT_EXPECT_EQ(test, nr_closed(), 1);
+}
+
 static void pcpuref_lookup_test_by_rcu(struct kunit *test)
 {
 	struct by_rcu *object, *next;
@@ -203,6 +233,7 @@ KUNIT_ARRAY_PARAM(lookup_way, lookup_ways, lookup_way_name);
 
 static struct kunit_case pcpuref_lookup_cases[] = {
 	KUNIT_CASE(pcpuref_lookup_test_by_mutex),
+	KUNIT_CASE(pcpuref_lookup_test_by_mutex_busy),
 	KUNIT_CASE(pcpuref_lookup_test_by_rcu),
 	KUNIT_CASE(pcpuref_lookup_test_by_live),
 	KUNIT_CASE(pcpuref_lookup_test_by_live_dying),

@@ -12,7 +12,7 @@ static struct counted *counted_dead(struct kunit *test, unsigned int flags)
 {
 	struct counted *c = counted_new(test, flags);
 
-	KUNIT_ASSERT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_ASSERT_EQ(test, counted_die(c), 0);
 	KUNIT_ASSERT_EQ(test, released(c), 1);
 	return c;
 }
@@ -74,7 +74,7 @@ static void pcpuref_misuse_test_put_at_zero(struct kunit *test)
 			pcpuref_put(&c->ref);
 		pcpuref_put_many(&c->ref, 1000000);
 		expect_dead_for_good(test, c, 1);
-		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		/* What is known to be broken is given up without a word. */
 		pcpuref_exit(&c->ref);
 	}
@@ -447,7 +447,7 @@ static void pcpuref_misuse_test_use_after_exit(struct kunit *test)
 
 	/* It can be used again for something new, and is watched again. */
 	KUNIT_ASSERT_EQ(test, counted_init(c, 0), 0);
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 2);
 	pcpuref_exit(&c->ref);
 	expect_report(test, "misuse: use after exit: name=(none) release=counted_release",
@@ -505,7 +505,7 @@ static void pcpuref_misuse_test_moved(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 2);
 	pcpuref_put(&c->ref);
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 }
 
@@ -536,8 +536,8 @@ static void pcpuref_misuse_test_kill_twice_in_flight(struct kunit *test)
 
 	EXPECT_REPORT_COUNT(test, "kill of a dying reference", 0);
 	preempt_disable();
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm));
-	KUNIT_EXPECT_FALSE(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm));
+	EXPECT_LATER(pcpuref_kill_and_confirm(&c->ref, counted_confirm));
+	EXPECT_LATER(!pcpuref_kill_and_confirm(&c->ref, counted_confirm));
 	preempt_enable();
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, confirmed(c), 1);
@@ -553,7 +553,7 @@ static void pcpuref_misuse_test_kill_init_dead(struct kunit *test)
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, released(c), 0);
 	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 }
 
@@ -571,7 +571,7 @@ static void pcpuref_misuse_test_reinit_live(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, in_percpu_mode(c));
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 2);
 	pcpuref_put(&c->ref);
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 }
 
@@ -597,8 +597,8 @@ static void pcpuref_misuse_test_reinit_in_flight(struct kunit *test)
 
 	EXPECT_REPORT_COUNT(test, "reinit of a non-zero reference", 0);
 	preempt_disable();
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
-	KUNIT_EXPECT_FALSE(test, pcpuref_reinit(&c->ref));
+	EXPECT_LATER(pcpuref_kill(&c->ref));
+	EXPECT_LATER(!pcpuref_reinit(&c->ref));
 	preempt_enable();
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, released(c), 1);
@@ -617,7 +617,7 @@ static void pcpuref_misuse_test_not_allowed(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 2);
 	pcpuref_put(&c->ref);
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 2);
 
 	c = counted_dying(test, 0, 1);
@@ -626,14 +626,14 @@ static void pcpuref_misuse_test_not_allowed(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, in_percpu_mode(c));
 	KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
 	pcpuref_put_many(&c->ref, 2);
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 
 	c = counted_new_atomic(test, 0);
 	EXPECT_REPORT_COUNT(test, "back to per-CPU mode without ALLOW_REINIT", 0);
 	KUNIT_EXPECT_FALSE(test, pcpuref_switch_to_percpu(&c->ref));
 	KUNIT_EXPECT_FALSE(test, in_percpu_mode(c));
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 
 	/* One that is in per-CPU mode need not go there, but may not ask. */
@@ -651,15 +651,15 @@ static void pcpuref_misuse_test_not_allowed_in_flight(struct kunit *test)
 	pcpuref_get(&c->ref);
 	EXPECT_REPORT_COUNT(test, "back to per-CPU mode without ALLOW_REINIT", 1);
 	preempt_disable();
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
-	KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+	EXPECT_LATER(pcpuref_kill(&c->ref));
+	EXPECT_LATER(pcpuref_resurrect(&c->ref));
 	preempt_enable();
 	pcpuref_barrier();
 	KUNIT_EXPECT_FALSE(test, in_percpu_mode(c));
 	KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 3);
 	pcpuref_put_many(&c->ref, 2);
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 }
 
@@ -671,15 +671,15 @@ static void pcpuref_misuse_test_too_many_confirms(struct kunit *test)
 
 	EXPECT_REPORT_COUNT(test, "too many different confirm callbacks", 0);
 	preempt_disable();
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm));
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm_b));
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm_c));
-	KUNIT_EXPECT_FALSE(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm_d));
+	EXPECT_LATER(pcpuref_switch_to_atomic(&c->ref, counted_confirm));
+	EXPECT_LATER(pcpuref_switch_to_atomic(&c->ref, counted_confirm_b));
+	EXPECT_LATER(pcpuref_switch_to_atomic(&c->ref, counted_confirm_c));
+	EXPECT_LATER(!pcpuref_switch_to_atomic(&c->ref, counted_confirm_d));
 	/* Refused as a whole: it lives. */
-	KUNIT_EXPECT_FALSE(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm_d));
-	KUNIT_EXPECT_FALSE(test, pcpuref_is_dying(&c->ref));
+	EXPECT_LATER(!pcpuref_kill_and_confirm(&c->ref, counted_confirm_d));
+	EXPECT_LATER(!pcpuref_is_dying(&c->ref));
 	/* There is room for one that is waiting already. */
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm_b));
+	EXPECT_LATER(pcpuref_kill_and_confirm(&c->ref, counted_confirm_b));
 	preempt_enable();
 	pcpuref_barrier();
 	for (i = 0; i < 4; i++)
@@ -708,7 +708,7 @@ static void pcpuref_misuse_test_exit_twice(struct kunit *test)
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 	KUNIT_ASSERT_EQ(test, counted_init(c, 0), 0);
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 2);
 }
 
@@ -789,7 +789,7 @@ static void pcpuref_misuse_test_exit_during_switch(struct kunit *test)
 		else
 			pcpuref_switch_to_atomic(&c->ref, counted_confirm);
 		pcpuref_exit(&c->ref);
-		KUNIT_EXPECT_FALSE(test, pcpuref_tryget(&c->ref));
+		EXPECT_LATER(!pcpuref_tryget(&c->ref));
 		memset(&c->ref, 0x6b, sizeof(c->ref));
 		preempt_enable();
 		pcpuref_barrier();
@@ -821,7 +821,7 @@ static void pcpuref_misuse_test_exit_and_init_during_switch(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, released(c), 0);
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
 	KUNIT_EXPECT_TRUE(test, in_percpu_mode(c));
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 }
 
@@ -874,21 +874,41 @@ static void pcpuref_misuse_test_exit_under_sync(struct kunit *test)
 	memset(&c->ref, 0, sizeof(c->ref));
 }
 
-/* It has come to zero, but nobody has told the user yet. */
+static DECLARE_COMPLETION(revived);
+static DECLARE_COMPLETION(linger);
+
+static void revive_and_linger(struct counted *c)
+{
+	c->result = pcpuref_reinit(&c->ref);
+	complete(&revived);
+	wait_for_completion_timeout(&linger, PATIENCE);
+	atomic_inc(&c->returned);
+}
+
+/*
+ * It has come to zero, but nobody has told the user yet: the release of the life
+ * before has not returned, and the next one waits for it.
+ */
 static void pcpuref_misuse_test_exit_before_release(struct kunit *test)
 {
 	struct counted *c = counted_new(test, PCPUREF_INIT_ATOMIC | PCPUREF_RELEASE_WORK);
 
-	EXPECT_REPORT_COUNT(test, "exit before release was called", 0);
-	preempt_disable();
+	reinit_completion(&revived);
+	reinit_completion(&linger);
+	c->on_release = revive_and_linger;
+	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_ASSERT_TRUE(test, wait_for_completion_timeout(&revived, PATIENCE));
+	KUNIT_EXPECT_TRUE(test, c->result);
 	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
 	KUNIT_EXPECT_TRUE(test, pcpuref_is_zero(&c->ref));
+	EXPECT_REPORT_COUNT(test, "exit before release was called", 0);
 	pcpuref_exit(&c->ref);
-	preempt_enable();
 	KUNIT_EXPECT_TRUE(test, pcpuref_is_zero(&c->ref));
 	memset(&c->ref, 0x6b, sizeof(c->ref));
+	complete(&linger);
 	pcpuref_barrier();
-	KUNIT_EXPECT_EQ(test, released(c), 0);
+	KUNIT_EXPECT_EQ(test, released(c), 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&c->returned), 1);
 	memset(&c->ref, 0, sizeof(c->ref));
 }
 

@@ -31,7 +31,7 @@ static void pcpuref_modes_test_to_atomic(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, in_percpu_mode(c));
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 12);
 	pcpuref_put_many(&c->ref, 11);
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 }
 
@@ -42,11 +42,11 @@ static void pcpuref_modes_test_confirm_grace_period(struct kunit *test)
 	struct counted *atomic = counted_new(test, PCPUREF_INIT_ATOMIC);
 
 	preempt_disable();
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_atomic(&percpu->ref, counted_confirm));
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_atomic(&atomic->ref, counted_confirm));
+	EXPECT_LATER(pcpuref_switch_to_atomic(&percpu->ref, counted_confirm));
+	EXPECT_LATER(pcpuref_switch_to_atomic(&atomic->ref, counted_confirm));
 	mdelay(60);
-	KUNIT_EXPECT_EQ(test, confirmed(percpu), 0);
-	KUNIT_EXPECT_EQ(test, confirmed(atomic), 0);
+	EXPECT_LATER(confirmed(percpu) == 0);
+	EXPECT_LATER(confirmed(atomic) == 0);
 	preempt_enable();
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, confirmed(percpu), 1);
@@ -67,7 +67,7 @@ static void pcpuref_modes_test_exact_in_confirm(struct kunit *test)
 	get_many_on(cpumask_first(cpu_online_mask), &c->ref, 1000);
 	put_many_on(cpumask_last(cpu_online_mask), &c->ref, 900);
 	preempt_disable();
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm));
+	EXPECT_LATER(pcpuref_switch_to_atomic(&c->ref, counted_confirm));
 	pcpuref_get_many(&c->ref, 10);
 	pcpuref_put_many(&c->ref, 50);
 	preempt_enable();
@@ -123,7 +123,7 @@ static void pcpuref_modes_test_sticky(struct kunit *test)
 
 	for (i = 0; i < 3; i++) {
 		KUNIT_EXPECT_FALSE(test, in_percpu_mode(c));
-		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
 		KUNIT_EXPECT_FALSE(test, in_percpu_mode(c));
 		pcpuref_get(&c->ref);
@@ -135,7 +135,7 @@ static void pcpuref_modes_test_sticky(struct kunit *test)
 	}
 	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
 	KUNIT_EXPECT_TRUE(test, in_percpu_mode(c));
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
 	KUNIT_EXPECT_TRUE(test, in_percpu_mode(c));
 }
@@ -165,11 +165,11 @@ static void pcpuref_modes_test_init_flags(struct kunit *test)
 			KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
 			KUNIT_EXPECT_TRUE(test, in_percpu_mode(c));
 		}
-		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		KUNIT_EXPECT_EQ(test, released(c), 1);
 		if (reusable) {
 			KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
-			KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+			KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 			KUNIT_EXPECT_EQ(test, released(c), 2);
 		}
 	}
@@ -198,9 +198,9 @@ static void pcpuref_modes_test_back_in_flight(struct kunit *test)
 	struct counted *c = counted_new(test, PCPUREF_ALLOW_REINIT);
 
 	preempt_disable();
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm));
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
-	KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
+	EXPECT_LATER(pcpuref_switch_to_atomic(&c->ref, counted_confirm));
+	EXPECT_LATER(pcpuref_switch_to_percpu(&c->ref));
+	EXPECT_LATER(pcpuref_tryget_live(&c->ref));
 	preempt_enable();
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, confirmed(c), 1);
@@ -229,8 +229,8 @@ static void pcpuref_modes_test_percpu_against_kill(struct kunit *test)
 		pcpuref_switch_to_percpu(&c->ref);
 		if (!kill_first)
 			pcpuref_kill(&c->ref);
-		KUNIT_EXPECT_FALSE(test, in_percpu_mode(c));
-		KUNIT_EXPECT_FALSE(test, pcpuref_tryget_live(&c->ref));
+		EXPECT_LATER(!in_percpu_mode(c));
+		EXPECT_LATER(!pcpuref_tryget_live(&c->ref));
 		preempt_enable();
 		pcpuref_barrier();
 		KUNIT_EXPECT_FALSE(test, in_percpu_mode(c));
@@ -347,7 +347,7 @@ static void pcpuref_modes_test_wrap_in_flight(struct kunit *test)
 	pcpuref_get_many(&c->ref, ULONG_MAX);
 	pcpuref_get_many(&c->ref, 1000);
 	preempt_disable();
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	EXPECT_LATER(pcpuref_kill(&c->ref));
 	pcpuref_put_many(&c->ref, 990);
 	pcpuref_get_many(&c->ref, 1);
 	preempt_enable();
@@ -372,7 +372,7 @@ static void pcpuref_modes_test_large_count(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), many + 1);
 	pcpuref_put_many(&c->ref, many);
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 }
 

@@ -21,7 +21,7 @@ static void live_and_die(struct kunit *test, struct counted *c, bool percpu)
 	KUNIT_EXPECT_EQ(test, released(c), before);
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
 	pcpuref_put(&c->ref);
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), before + 1);
 	KUNIT_EXPECT_TRUE(test, pcpuref_is_zero(&c->ref));
 	KUNIT_EXPECT_FALSE(test, pcpuref_tryget(&c->ref));
@@ -52,7 +52,7 @@ static void pcpuref_reinit_test_init_dead(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, pcpuref_tryget(&c->ref));
 	KUNIT_EXPECT_FALSE(test, pcpuref_tryget_live(&c->ref));
 	/* It has never lived, so there is nothing to wait for. */
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 0);
 	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
 	live_and_die(test, c, true);
@@ -190,14 +190,14 @@ static void pcpuref_reinit_test_in_flight(struct kunit *test)
 	struct counted *c = counted_new(test, PCPUREF_INIT_DEAD);
 
 	preempt_disable();
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm));
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	EXPECT_LATER(pcpuref_switch_to_atomic(&c->ref, counted_confirm));
+	EXPECT_LATER(pcpuref_reinit(&c->ref));
 	/* Gets and puts may begin at once. */
-	KUNIT_EXPECT_FALSE(test, pcpuref_is_zero(&c->ref));
-	KUNIT_EXPECT_TRUE(test, pcpuref_tryget(&c->ref));
+	EXPECT_LATER(!pcpuref_is_zero(&c->ref));
+	EXPECT_LATER(pcpuref_tryget(&c->ref));
 	pcpuref_get(&c->ref);
 	pcpuref_put(&c->ref);
-	KUNIT_EXPECT_EQ(test, confirmed(c), 0);
+	EXPECT_LATER(confirmed(c) == 0);
 	preempt_enable();
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, confirmed(c), 1);
@@ -270,11 +270,11 @@ static void pcpuref_reinit_test_resurrect_in_flight(struct kunit *test)
 	struct counted *c = counted_new(test, PCPUREF_ALLOW_REINIT);
 
 	preempt_disable();
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
-	KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+	EXPECT_LATER(pcpuref_kill(&c->ref));
+	EXPECT_LATER(pcpuref_resurrect(&c->ref));
 	/* Live comes late, but the references count. */
-	KUNIT_EXPECT_FALSE(test, pcpuref_tryget_live(&c->ref));
-	KUNIT_EXPECT_TRUE(test, pcpuref_tryget(&c->ref));
+	EXPECT_LATER(!pcpuref_tryget_live(&c->ref));
+	EXPECT_LATER(pcpuref_tryget(&c->ref));
 	preempt_enable();
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, released(c), 0);
@@ -347,10 +347,10 @@ static void pcpuref_reinit_test_same_confirm_many_times(struct kunit *test)
 
 	preempt_disable();
 	for (i = 0; i < 100; i++) {
-		KUNIT_EXPECT_TRUE(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm));
-		KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+		EXPECT_LATER(pcpuref_kill_and_confirm(&c->ref, counted_confirm));
+		EXPECT_LATER(pcpuref_resurrect(&c->ref));
 	}
-	KUNIT_EXPECT_EQ(test, confirmed(c), 0);
+	EXPECT_LATER(confirmed(c) == 0);
 	preempt_enable();
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, confirmed(c), 100);
@@ -448,15 +448,15 @@ static void pcpuref_reinit_test_before_release(struct kunit *test)
 	struct counted *c = counted_new(test, PCPUREF_INIT_ATOMIC | PCPUREF_RELEASE_WORK);
 
 	preempt_disable();
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
-	KUNIT_EXPECT_TRUE(test, pcpuref_is_zero(&c->ref));
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
-	KUNIT_EXPECT_FALSE(test, pcpuref_is_zero(&c->ref));
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
-	KUNIT_EXPECT_TRUE(test, pcpuref_is_zero(&c->ref));
+	EXPECT_LATER(pcpuref_kill(&c->ref));
+	EXPECT_LATER(pcpuref_is_zero(&c->ref));
+	EXPECT_LATER(pcpuref_reinit(&c->ref));
+	EXPECT_LATER(!pcpuref_is_zero(&c->ref));
+	EXPECT_LATER(pcpuref_kill(&c->ref));
+	EXPECT_LATER(pcpuref_is_zero(&c->ref));
 	preempt_enable();
 	/* Waits for the release of this life, not only of the one before. */
-	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 2);
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, released(c), 2);
@@ -474,7 +474,7 @@ static void pcpuref_reinit_test_many_lives(struct kunit *test)
 		pcpuref_put(&c->ref);
 		if (i & 2)
 			KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
-		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
+		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		KUNIT_EXPECT_EQ(test, released(c), i + 1);
 		KUNIT_EXPECT_TRUE(test, i & 4 ? pcpuref_reinit(&c->ref) :
 						pcpuref_resurrect(&c->ref));

@@ -610,7 +610,8 @@ static int go;
 
 static int switch_when_told(void *arg)
 {
-	while (!READ_ONCE(go))
+	WRITE_ONCE(go, 1);
+	while (READ_ONCE(go) != 2)
 		cpu_relax();
 	return pcpuref_switch_to_atomic_sync(arg);
 }
@@ -620,6 +621,7 @@ static void exit_under_a_waiter(struct test *t)
 {
 	int there = cpumask_any_but(cpu_online_mask, raw_smp_processor_id());
 	struct test_thread *thread;
+	unsigned long slept, end;
 	int result = 0;
 	struct obj *o;
 
@@ -632,23 +634,27 @@ static void exit_under_a_waiter(struct test *t)
 		return;
 	WRITE_ONCE(go, 0);
 	thread = test_start(switch_when_told, &o->ref, there);
-	if (!EXPECT(t, thread))
+	if (!EXPECT(t, thread) || !EXPECT(t, SOON(READ_ONCE(go) == 1)))
 		return;
-	msleep(20);
 
 	/* While this CPU does not let the grace period end, it falls asleep. */
 	preempt_disable();
-	if (raw_smp_processor_id() == there) {
+	EXPECT(t, pcpuref_switch_to_atomic(&o->ref, confirm_a));
+	slept = READ_ONCE(thread->task->nvcsw);
+	WRITE_ONCE(go, 2);
+	end = jiffies + TEST_PATIENCE_S * HZ;
+	if (raw_smp_processor_id() == there)
+		end = jiffies;
+	while (READ_ONCE(thread->task->nvcsw) == slept && time_before(jiffies, end))
+		cpu_relax();
+	if (READ_ONCE(thread->task->nvcsw) == slept) {
 		preempt_enable();
-		WRITE_ONCE(go, 1);
 		test_join(thread, TEST_PATIENCE_S, NULL);
-		t->skipped = "the scheduler put both on one CPU";
+		t->skipped = "the other thread did not get to run";
+		EXPECT_EQ(t, pcpuref_kill_and_wait(&o->ref), 0);
 		obj_exit(t, o);
 		return;
 	}
-	EXPECT(t, pcpuref_switch_to_atomic(&o->ref, confirm_a));
-	WRITE_ONCE(go, 1);
-	mdelay(50);
 	expect(o, "exit during a switch", "misuse_exit");
 	misuse_exit(&o->ref);
 	preempt_enable();
