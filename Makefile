@@ -53,6 +53,9 @@ selftest:
 traps:
 	@scripts/traps.sh
 
+kasan:
+	@scripts/kasan.sh
+
 lint:
 	@scripts/lint.sh
 
@@ -69,9 +72,10 @@ help:
 	@echo "  kunit             UML=up (6.12, one CPU) or UML=smp (7.x, four)"
 	@echo "  selftest          KERNEL=6.12, 6.1, 5.10, 6.12-rt or 6.1-rt"
 	@echo "  traps             percpu_ref and pcpuref in the same trouble"
+	@echo "  kasan             the tests under KASAN (7.x in QEMU; a long build)"
 	@echo "  lint              checkpatch, sparse, kernel-doc, shellcheck"
 	@echo ""
 	@echo "PCPUREF_REFRESH=1 looks for newer builds of the kernels."
 
 .PHONY: modules modules_install install clean headers-present demo check \
-	kunit selftest traps lint help
+	kunit selftest traps kasan lint help
