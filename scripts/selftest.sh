@@ -6,7 +6,7 @@
 # 6.1-rt.
 #
 # Prints the results and ends with "N passed, N failed, N skipped".
-# Environment: as of vm.sh; SELFTESTS="a.sh b.sh" is handed to the tests.
+# Environment: as of vm.sh. The parameter 'SELFTESTS="a.sh b.sh"' chooses programs.
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
