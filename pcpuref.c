@@ -76,17 +76,24 @@
 #include <linux/list.h>
 #include <linux/llist.h>
 #include <linux/math64.h>
+#include <linux/log2.h>
 #include <linux/module.h>
+#include <linux/notifier.h>
 #include <linux/refcount.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/string.h>
 #include <linux/timekeeping.h>
 #include <linux/workqueue.h>
 
 #include "pcpuref.h"
 #include "pcpuref_kernel.h"
+#include "pcpuref_inspect.h"
 #include "pcpuref_kref.h"
+
+#define CREATE_TRACE_POINTS
+#include "pcpuref_trace.h"
 
 #define BIAS	(1L << (BITS_PER_LONG - 2))
 #define LEAKED	(LONG_MIN + BIAS / 2)
@@ -144,22 +151,29 @@ static const char * const misuse_text[] = {
  * @count: the shared counter
  * @lock: protects all that follows, unless said otherwise
  * @pins: what keeps this structure; see the top of the file
- * @ref: the reference, NULL once it has exited
+ * @lazy: has no @counters yet, and may get some (read without the lock)
+ * @zero: the count has reached zero in this life (read without the lock), and
+ *	is parked at DEAD
+ * @stuck: misuse has made the count meaningless (set without the lock)
+ * @hot: @counters are wanted for a lazy reference (set without the lock)
+ * @samples: of gets, in the time since @sampled (without the lock)
+ * @sampled: jiffies (without the lock)
+ * @ref: the reference, NULL once it has exited; its memory may be gone, so that
+ *	only what the reference's own calls have come to looks at it
  * @release: the same as the reference's, which may be gone
  * @name: for messages
+ * @site: where it was initialised
  * @counters: the per-CPU counters, NULL when given back
  * @reported: bit for each enum misuse that has been reported (atomic)
- * @release_work: release runs in a workqueue
+ * @flags: as given to init
  * @allow_reinit: @counters are kept
  * @force_atomic: stay in atomic mode while live
  * @live: what is wanted; the word's tag may lag behind while @busy
  * @initial: the initial reference is part of the count
+ * @tagged: the word says atomic
  * @biased: BIAS is part of @count, and the counters are in use
  * @busy: a grace period is under way or its confirmations are being called
  * @own: the grace period's own reference is part of the count
- * @zero: the count has reached zero in this life (read without the lock), and
- *	is parked at DEAD
- * @stuck: misuse has made the count meaningless (set without the lock)
  * @releasing: some context is in charge of calling release
  * @running: release is being called at this moment
  * @life: number of the present life, from 1; 0 for one that began dead
@@ -168,35 +182,47 @@ static const char * const misuse_text[] = {
  * @batches: grace periods completed
  * @claimed: zeroes dealt with before the put that made them came to tell
  * @requester: who asked for the last kill or switch
- * @killed_at: when, in ns of the monotonic clock; 0 if not killed
+ * @created_at: when it was initialised, in ns of the monotonic clock
+ * @killed_at: when it was killed; 0 if not killed
  * @waiters: callers that sleep
- * @confirm: callbacks due after this grace period, and after the next
- * @nmi_zeroes: zeroes reached in NMI and not dealt with (atomic)
- * @nmi_listed: @nmi_node is on a list (atomic)
- * @nmi_node: in a CPU's nmi_list
+ * @confirm: callbacks due after grace periods
+ * @confirm_now: how often after this one
+ * @confirm_next: and after the next
+ * @deferred_zeroes: zeroes reached in NMI and not dealt with (atomic)
+ * @deferred_listed: @deferred is on a list (atomic)
+ * @deferred: in a CPU's list of what could not be done at once, or in hot_list
+ * @id: its number, and which part of the registry it is in
+ * @node: there, under the lock of that part
  * @rcu: for the grace period, and at the end for freeing
- * @work: calls release
+ * @work: calls release; only there with %PCPUREF_RELEASE_WORK
  */
 struct pcpuref_data {
 	atomic_long_t		count;
 	raw_spinlock_t		lock;
 	refcount_t		pins;
+	bool			lazy;
+	bool			zero;
+	bool			stuck;
+	bool			hot;
+	unsigned int		samples;
+	unsigned int		sampled;
+
 	struct pcpuref		*ref;
 	pcpuref_func_t		*release;
 	const char		*name;
+	const struct pcpuref_site *site;
 	unsigned long __percpu	*counters;
 	unsigned long		reported;
 
-	bool			release_work;
+	u8			flags;
 	bool			allow_reinit;
 	bool			force_atomic;
 	bool			live;
 	bool			initial;
+	bool			tagged;
 	bool			biased;
 	bool			busy;
 	bool			own;
-	bool			zero;
-	bool			stuck;
 	bool			releasing;
 	bool			running;
 
@@ -206,21 +232,30 @@ struct pcpuref_data {
 	unsigned int		batches;
 	unsigned int		claimed;
 	unsigned long		requester;
+	u64			created_at;
 	u64			killed_at;
 
 	struct list_head	waiters;
-	struct {
-		pcpuref_func_t	*func;
-		unsigned int	now;
-		unsigned int	next;
-	} confirm[CONFIRMS];
+	pcpuref_func_t		*confirm[CONFIRMS];
+	u16			confirm_now[CONFIRMS];
+	u16			confirm_next[CONFIRMS];
 
-	atomic_t		nmi_zeroes;
-	atomic_t		nmi_listed;
-	struct llist_node	nmi_node;
+	atomic_t		deferred_zeroes;
+	atomic_t		deferred_listed;
+	struct llist_node	deferred;
+
+	u64			id;
+	struct list_head	node;
 
 	struct rcu_head		rcu;
 	struct work_struct	work;
+};
+
+/* One CPU's part of the registry: what was initialised there, oldest first. */
+struct shard {
+	raw_spinlock_t		lock;
+	struct list_head	refs;
+	u64			last;
 };
 
 /* A caller that sleeps until a release has returned or a grace period is over. */
@@ -242,12 +277,21 @@ static bool trace_events;
 module_param(trace_events, bool, 0644);
 MODULE_PARM_DESC(trace_events, "Print each state change to the log, as dynamic debug of this module does");
 
-/* --- What the log shows --------------------------------------------------- */
+/* --- What is seen from outside -------------------------------------------- */
+
+#define EVENTS(E) \
+	E(init) E(switch) E(kill) E(confirm) E(release) E(reinit) E(resurrect) E(exit)
+
+#define EVENT_ENUM(event)	EVENT_##event,
+enum event { EVENTS(EVENT_ENUM) };
+
+#define EVENT_NAME(event)	[EVENT_##event] = #event,
+static const char * const event_name[] = { EVENTS(EVENT_NAME) };
 
 #define EVENT_FORMAT \
-	"event=%s name=%s ref=%p release=%ps mode=%s->%s count=%ld sum=%ld since_kill=%lldus\n"
+	"event=%s name=%s id=%llu ref=%p release=%ps mode=%s->%s count=%ld sum=%ld since_kill=%lldus\n"
 
-static bool __pcpuref_tracing(void)
+static bool __pcpuref_logging(void)
 {
 #if defined(CONFIG_DYNAMIC_DEBUG) || \
 	(defined(CONFIG_DYNAMIC_DEBUG_CORE) && defined(DYNAMIC_DEBUG_MODULE))
@@ -257,6 +301,27 @@ static bool __pcpuref_tracing(void)
 		return true;
 #endif
 	return READ_ONCE(trace_events);
+}
+
+static bool __pcpuref_traced(enum event what)
+{
+#define EVENT_TRACED(event) \
+	case EVENT_##event: return trace_pcpuref_##event##_enabled();
+
+	switch (what) {
+	EVENTS(EVENT_TRACED)
+	}
+	return false;
+}
+
+static void __pcpuref_trace(enum event what, const struct pcpuref_event *event)
+{
+#define EVENT_TRACE(name) \
+	case EVENT_##name: trace_pcpuref_##name(event); break;
+
+	switch (what) {
+	EVENTS(EVENT_TRACE)
+	}
 }
 
 /* Needs the lock, or the right to end a switch. */
@@ -273,47 +338,77 @@ static long __pcpuref_sum(const struct pcpuref_data *d)
 	return (long)sum;
 }
 
+/* For a report also without the lock, when it says what was so a moment ago. */
 static const char *__pcpuref_mode(const struct pcpuref_data *d)
 {
-	if (!d->biased)
+	if (!data_race(d->biased))
 		return "atomic";
-	return READ_ONCE(d->ref->word) & __PCPUREF_ATOMIC ? "switching" : "percpu";
+	return data_race(d->tagged) ? "switching" : "percpu";
 }
 
-static void __pcpuref_event(const struct pcpuref_data *d, const char *event,
-			    const char *before, const char *after, long sum)
+static s64 __pcpuref_since_kill(u64 killed_at)
 {
-	s64 since_kill = -1;
-	long count;
+	if (!killed_at)
+		return -1;
+	return div_s64(ktime_get_mono_fast_ns() - killed_at, NSEC_PER_USEC);
+}
+
+/* The shared counter, as far as it means references. */
+static long __pcpuref_shared(const struct pcpuref_data *d)
+{
+	return d->zero ? 0 : atomic_long_read(&d->count) - (d->biased ? BIAS : 0);
+}
+
+/* Every step comes through here, for the log and for tracepoints alike. */
+static void __pcpuref_event(const struct pcpuref_data *d, enum event what,
+			    const char *before, const char *after, long sum,
+			    unsigned long caller)
+{
+	struct pcpuref_event event;
+	bool logging = __pcpuref_logging();
+	bool traced = __pcpuref_traced(what);
 
 	lockdep_assert_held(&d->lock);
 
-	if (likely(!__pcpuref_tracing()))
+	if (likely(!logging && !traced))
 		return;
-	if (d->biased && !sum)
-		sum = __pcpuref_sum(d);
-	count = d->zero ? 0 : atomic_long_read(&d->count) - (d->biased ? BIAS : 0);
-	if (d->killed_at)
-		since_kill = div_s64(ktime_get_mono_fast_ns() - d->killed_at,
-				     NSEC_PER_USEC);
-	pr_info(EVENT_FORMAT, event, d->name, d->ref, d->release, before, after,
-		count, sum, since_kill);
+	event = (struct pcpuref_event) {
+		.id = d->id,
+		.name = d->name,
+		.module = d->site->module,
+		.ref = d->ref,
+		.release = d->release,
+		.before = before,
+		.after = after,
+		.count = __pcpuref_shared(d),
+		.sum = d->biased && !sum ? __pcpuref_sum(d) : sum,
+		.since_kill = __pcpuref_since_kill(d->killed_at),
+		.caller = caller,
+		.what = event_name[what],
+	};
+	if (traced)
+		__pcpuref_trace(what, &event);
+	if (logging)
+		pr_info(EVENT_FORMAT, event.what, event.name, event.id, event.ref,
+			event.release, before, after, event.count, event.sum,
+			event.since_kill);
 }
 
 /* A step that does not change the mode. */
-static void __pcpuref_step_event(const struct pcpuref_data *d, const char *event)
+static void __pcpuref_step_event(const struct pcpuref_data *d, enum event what,
+				 unsigned long caller)
 {
 	const char *mode = __pcpuref_mode(d);
 
-	__pcpuref_event(d, event, mode, mode, 0);
+	__pcpuref_event(d, what, mode, mode, 0, caller);
 }
 
-static noinline void __pcpuref_report(const char *name, pcpuref_func_t *release,
-				      enum misuse what, long count,
-				      unsigned long caller)
+static noinline void __pcpuref_report(const struct pcpuref_event *event)
 {
+	trace_pcpuref_misuse(event);
 	WARN(1, KBUILD_MODNAME ": misuse: %s: name=%s release=%ps count=%ld caller=%pS\n",
-	     misuse_text[what], name, release, count, (void *)caller);
+	     event->what, event->name, event->release, event->count,
+	     (void *)event->caller);
 }
 
 /*
@@ -323,9 +418,23 @@ static noinline void __pcpuref_report(const char *name, pcpuref_func_t *release,
 static void __pcpuref_misuse(struct pcpuref_data *d, enum misuse what, long count,
 			     unsigned long caller)
 {
+	const char *mode = __pcpuref_mode(d);
+
 	if (!READ_ONCE(d->ref) || test_and_set_bit(what, &d->reported))
 		return;
-	__pcpuref_report(d->name, d->release, what, count, caller);
+	__pcpuref_report(&(struct pcpuref_event) {
+		.id = d->id,
+		.name = d->name,
+		.module = d->site->module,
+		.ref = READ_ONCE(d->ref),
+		.release = d->release,
+		.before = mode,
+		.after = mode,
+		.count = count,
+		.since_kill = __pcpuref_since_kill(data_race(d->killed_at)),
+		.caller = caller,
+		.what = misuse_text[what],
+	});
 }
 
 /* Use of a reference whose data cannot be found: not initialised, or exited. */
@@ -345,7 +454,58 @@ static void __pcpuref_misuse_gone(struct pcpuref *ref, unsigned long caller)
 	} else if ((word & REPORTED) || cmpxchg(&ref->word, word, tagged) != word) {
 		return;
 	}
-	__pcpuref_report("(none)", word ? ref->release : NULL, what, 0, caller);
+	__pcpuref_report(&(struct pcpuref_event) {
+		.name = "(none)",
+		.module = "(none)",
+		.ref = ref,
+		.release = word ? ref->release : NULL,
+		.before = "none",
+		.after = "none",
+		.since_kill = -1,
+		.caller = caller,
+		.what = misuse_text[what],
+	});
+}
+
+/* --- Registry ------------------------------------------------------------- */
+
+/*
+ * Each CPU lists what was initialised on it, so that CPUs which initialise do
+ * not meet; one that exits what another initialised takes that one's lock. The
+ * low bits of a number say which CPU. A listed reference is attached: who finds
+ * it there under the shard's lock may pin it. Locks: the reference's, then the
+ * shard's.
+ */
+static DEFINE_PER_CPU(struct shard, registry);
+static unsigned int id_cpu_bits;
+
+static int __pcpuref_id_cpu(u64 id)
+{
+	return id & (BIT(id_cpu_bits) - 1);
+}
+
+static void __pcpuref_list(struct pcpuref_data *d)
+{
+	struct shard *shard;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	shard = this_cpu_ptr(&registry);
+	raw_spin_lock(&shard->lock);
+	d->id = ++shard->last << id_cpu_bits | smp_processor_id();
+	list_add_tail(&d->node, &shard->refs);
+	raw_spin_unlock(&shard->lock);
+	local_irq_restore(flags);
+}
+
+static void __pcpuref_unlist(struct pcpuref_data *d)
+{
+	struct shard *shard = per_cpu_ptr(&registry, __pcpuref_id_cpu(d->id));
+
+	lockdep_assert_held(&d->lock);
+	raw_spin_lock(&shard->lock);
+	list_del_init(&d->node);
+	raw_spin_unlock(&shard->lock);
 }
 
 /* --- Data ----------------------------------------------------------------- */
@@ -356,6 +516,12 @@ static void __pcpuref_free_rcu(struct rcu_head *head)
 
 	free_percpu(d->counters);
 	kfree(d);
+}
+
+static size_t __pcpuref_data_size(unsigned int flags)
+{
+	return flags & PCPUREF_RELEASE_WORK ? sizeof(struct pcpuref_data) :
+					      offsetof(struct pcpuref_data, work);
 }
 
 static void __pcpuref_pin(struct pcpuref_data *d)
@@ -403,6 +569,7 @@ static void __pcpuref_unlock(struct pcpuref_data *d, unsigned long flags)
 static void __pcpuref_tag(struct pcpuref_data *d, unsigned long tags)
 {
 	lockdep_assert_held(&d->lock);
+	d->tagged = tags & __PCPUREF_ATOMIC;
 	/* Pairs with the READ_ONCE() in __pcpuref_add(): one store, all tags. */
 	WRITE_ONCE(d->ref->word, (unsigned long)d->counters | tags);
 }
@@ -488,7 +655,7 @@ static void __pcpuref_release(struct pcpuref_data *d)
 		struct pcpuref *ref = d->ref;
 
 		d->running = true;
-		__pcpuref_step_event(d, "release");
+		__pcpuref_step_event(d, EVENT_release, 0);
 		raw_spin_unlock_irqrestore(&d->lock, flags);
 
 		/* From here on @ref may be reinitialised, exited or freed. */
@@ -611,18 +778,18 @@ static bool __pcpuref_add_confirm(struct pcpuref_data *d, pcpuref_func_t *confir
 	lockdep_assert_held(&d->lock);
 
 	for (i = 0; i < CONFIRMS; i++) {
-		if (!d->confirm[i].now && !d->confirm[i].next)
+		if (!d->confirm_now[i] && !d->confirm_next[i])
 			room = i;
-		else if (d->confirm[i].func == confirm)
+		else if (d->confirm[i] == confirm)
 			break;
 	}
 	if (i == CONFIRMS)
 		i = room;
-	if (i < 0)
+	if (i < 0 || d->confirm_next[i] == U16_MAX)
 		return false;
 
-	d->confirm[i].func = confirm;
-	d->confirm[i].next++;
+	d->confirm[i] = confirm;
+	d->confirm_next[i]++;
 	return true;
 }
 
@@ -634,10 +801,10 @@ static bool __pcpuref_shift_confirms(struct pcpuref_data *d)
 	lockdep_assert_held(&d->lock);
 
 	for (i = 0; i < CONFIRMS; i++) {
-		if (!d->confirm[i].next)
+		if (!d->confirm_next[i])
 			continue;
-		d->confirm[i].now = d->confirm[i].next;
-		d->confirm[i].next = 0;
+		d->confirm_now[i] = d->confirm_next[i];
+		d->confirm_next[i] = 0;
 		any = true;
 	}
 	return any;
@@ -651,12 +818,13 @@ static void __pcpuref_to_percpu(struct pcpuref_data *d)
 	/* The counters are zero since allocation or __pcpuref_end_switch(). */
 	atomic_long_add(BIAS, &d->count);
 	d->biased = true;
+	d->tagged = false;
 	/*
 	 * Whoever sees the untagged word sees zeroed counters and the bias.
 	 * Pairs with the address dependency in __pcpuref_add().
 	 */
 	smp_store_release(&d->ref->word, (unsigned long)d->counters);
-	__pcpuref_event(d, "switch", "atomic", "percpu", 0);
+	__pcpuref_event(d, EVENT_switch, "atomic", "percpu", 0, d->requester);
 }
 
 /*
@@ -666,17 +834,12 @@ static void __pcpuref_to_percpu(struct pcpuref_data *d)
  */
 static unsigned int __pcpuref_settle(struct pcpuref_data *d)
 {
-	unsigned long word;
-	bool switching;
-
 	lockdep_assert_held(&d->lock);
 
 	if (d->busy || !d->ref)
 		return 0;
 
-	word = READ_ONCE(d->ref->word);
-	switching = d->biased && (word & __PCPUREF_ATOMIC);
-	if (__pcpuref_shift_confirms(d) || switching) {
+	if (__pcpuref_shift_confirms(d) || (d->biased && d->tagged)) {
 		d->busy = true;
 		__pcpuref_pin(d);
 		if (!d->initial)
@@ -691,11 +854,11 @@ static unsigned int __pcpuref_settle(struct pcpuref_data *d)
 		return __pcpuref_drop(d);
 	}
 
-	if (!(word & __PCPUREF_ATOMIC))
+	if (!d->tagged)
 		return 0;
 	if (!d->force_atomic && d->counters && !READ_ONCE(d->stuck))
 		__pcpuref_to_percpu(d);
-	else if (word & __PCPUREF_DEAD)
+	else if (READ_ONCE(d->ref->word) & __PCPUREF_DEAD)
 		__pcpuref_tag(d, __PCPUREF_ATOMIC);
 	return 0;
 }
@@ -725,7 +888,7 @@ static unsigned long __percpu *__pcpuref_fold(struct pcpuref_data *d, long sum)
 		d->counters = NULL;
 		__pcpuref_tag(d, READ_ONCE(d->ref->word) & __PCPUREF_TAGS);
 	}
-	__pcpuref_event(d, "switch", "switching", "atomic", sum);
+	__pcpuref_event(d, EVENT_switch, "switching", "atomic", sum, d->requester);
 	return unused;
 }
 
@@ -768,12 +931,12 @@ static void __pcpuref_grace_period_over(struct pcpuref_data *d)
 
 	raw_spin_lock_irqsave(&d->lock, flags);
 	for (i = 0; d->ref && i < CONFIRMS; i++) {
-		while (d->ref && d->confirm[i].now) {
-			pcpuref_func_t *confirm = d->confirm[i].func;
+		while (d->ref && d->confirm_now[i]) {
+			pcpuref_func_t *confirm = d->confirm[i];
 			struct pcpuref *ref = d->ref;
 
-			d->confirm[i].now--;
-			__pcpuref_step_event(d, "confirm");
+			d->confirm_now[i]--;
+			__pcpuref_step_event(d, EVENT_confirm, 0);
 			raw_spin_unlock_irqrestore(&d->lock, flags);
 			confirm(ref);
 			raw_spin_lock_irqsave(&d->lock, flags);
@@ -812,7 +975,7 @@ static void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync)
 		pcpuref_call_rcu_sched(&d->rcu, __pcpuref_grace_period_rcu);
 
 	if (todo & TODO_RELEASE) {
-		if (d->release_work)
+		if (d->flags & PCPUREF_RELEASE_WORK)
 			queue_work(release_wq, &d->work);
 		else
 			__pcpuref_release(d);
@@ -827,56 +990,169 @@ static void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync)
 	}
 }
 
-/* --- What an NMI leaves behind -------------------------------------------- */
+/* --- What cannot be done on the spot -------------------------------------- */
 
-static DEFINE_PER_CPU(struct llist_head, nmi_list);
-static DEFINE_PER_CPU(struct irq_work, nmi_work);
+static DEFINE_PER_CPU(struct llist_head, deferred_list);
+static DEFINE_PER_CPU(struct irq_work, deferred_work);
+static LLIST_HEAD(hot_list);
+
+static void __pcpuref_hot_work(struct work_struct *work);
+static DECLARE_WORK(hot_work, __pcpuref_hot_work);
 
 /*
- * An NMI cannot take the lock, which the CPU that it interrupted may hold.
- * Caller has preemption disabled since it found @d.
+ * An NMI cannot take the lock, which the CPU that it interrupted may hold, and
+ * a get cannot allocate. Caller has preemption disabled since it found @d, and
+ * has said before what is to be done.
  */
+static void __pcpuref_defer(struct pcpuref_data *d)
+{
+	/*
+	 * Fully ordered, also when it finds it listed: then what went before is
+	 * seen by __pcpuref_undefer(), whose atomic_xchg() this pairs with.
+	 */
+	if (atomic_xchg(&d->deferred_listed, 1) || !refcount_inc_not_zero(&d->pins))
+		return;
+	if (IS_ENABLED(CONFIG_IRQ_WORK)) {
+		llist_add(&d->deferred, this_cpu_ptr(&deferred_list));
+		pcpuref_irq_work_queue(this_cpu_ptr(&deferred_work));
+	} else {
+		llist_add(&d->deferred, &hot_list);
+		queue_work(release_wq, &hot_work);
+	}
+}
+
 static void __pcpuref_defer_from_nmi(struct pcpuref_data *d, bool zero)
 {
 	if (zero)
-		atomic_inc(&d->nmi_zeroes);
-	/*
-	 * Fully ordered, also when it finds it listed: then what went before is
-	 * seen by __pcpuref_after_nmi(), whose atomic_xchg() this pairs with.
-	 */
-	if (atomic_xchg(&d->nmi_listed, 1) || !refcount_inc_not_zero(&d->pins))
-		return;
-	llist_add(&d->nmi_node, this_cpu_ptr(&nmi_list));
-	pcpuref_irq_work_queue(this_cpu_ptr(&nmi_work));
+		atomic_inc(&d->deferred_zeroes);
+	__pcpuref_defer(d);
 }
 
-static void __pcpuref_after_nmi(struct irq_work *work)
+/* Off the list: do what an NMI has left behind. */
+static void __pcpuref_undefer(struct pcpuref_data *d)
 {
-	struct llist_node *list = llist_del_all(this_cpu_ptr(&nmi_list));
+	unsigned int todo = 0;
+	unsigned long flags;
+	int zeroes;
+
+	/* Pairs with the atomic_xchg() in __pcpuref_defer(). */
+	atomic_xchg(&d->deferred_listed, 0);
+	zeroes = atomic_xchg(&d->deferred_zeroes, 0);
+
+	raw_spin_lock_irqsave(&d->lock, flags);
+	while (zeroes--)
+		todo |= __pcpuref_reached_zero(d, _THIS_IP_);
+	if (READ_ONCE(d->stuck))
+		__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);
+	raw_spin_unlock_irqrestore(&d->lock, flags);
+
+	__pcpuref_run(d, todo, false);
+}
+
+static void __pcpuref_deferred(struct irq_work *work)
+{
+	struct llist_node *list = llist_del_all(this_cpu_ptr(&deferred_list));
 	struct pcpuref_data *d, *next;
+
+	llist_for_each_entry_safe(d, next, list, deferred) {
+		/* On PREEMPT_RT release may take what sleeps; not here. */
+		if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+			__pcpuref_undefer(d);
+		/*
+		 * For the workqueue, which then takes over the pin, unless it has
+		 * been listed anew meanwhile, with a pin of its own.
+		 */
+		if (IS_ENABLED(CONFIG_PREEMPT_RT) ||
+		    (READ_ONCE(d->hot) && !atomic_xchg(&d->deferred_listed, 1))) {
+			llist_add(&d->deferred, &hot_list);
+			queue_work(release_wq, &hot_work);
+		} else {
+			__pcpuref_unpin(d);
+		}
+	}
+}
+
+/* --- Lazy references ------------------------------------------------------ */
+
+/*
+ * Whether a lazy reference is hot is found by sampling: of all the gets of lazy
+ * references on a CPU one in LAZY_SAMPLE is looked at, and a reference that is
+ * met LAZY_SAMPLES times within LAZY_WINDOW jiffies had, by expectation, at
+ * least LAZY_SAMPLE * LAZY_SAMPLES gets in that time: with 10 ms a hundred
+ * thousand in a second. All the others cost one increment of the CPU's own.
+ */
+#define LAZY_SAMPLE	256
+#define LAZY_SAMPLES	4
+#define LAZY_WINDOW	DIV_ROUND_UP(HZ, 100)
+
+static DEFINE_PER_CPU(unsigned int, lazy_gets);
+
+static noinline void __pcpuref_sample(struct pcpuref_data *d)
+{
+	unsigned int now = jiffies;
+	unsigned int age = now - READ_ONCE(d->sampled);
+	unsigned int samples = READ_ONCE(d->samples) + 1;
+
+	/* A failed allocation has put @sampled into the future. */
+	if ((int)age < 0 || READ_ONCE(d->force_atomic) || !READ_ONCE(d->live))
+		return;
+	if (age > LAZY_WINDOW) {
+		WRITE_ONCE(d->sampled, now);
+		samples = 1;
+	}
+	/* Marked, but not atomic: a sample that gets lost comes again. */
+	WRITE_ONCE(d->samples, samples);
+	if (samples < LAZY_SAMPLES)
+		return;
+	WRITE_ONCE(d->samples, 0);
+	WRITE_ONCE(d->hot, true);
+	__pcpuref_defer(d);
+}
+
+/* Caller has preemption disabled. */
+static __always_inline void __pcpuref_got(struct pcpuref_data *d)
+{
+	if (unlikely(READ_ONCE(d->lazy)) &&
+	    unlikely(!(this_cpu_inc_return(lazy_gets) % LAZY_SAMPLE)))
+		__pcpuref_sample(d);
+}
+
+/* Give a lazy reference its counters. */
+static void __pcpuref_promote(struct pcpuref_data *d)
+{
+	unsigned long __percpu *counters;
+	unsigned int todo = 0;
 	unsigned long flags;
 
-	llist_for_each_entry_safe(d, next, list, nmi_node) {
-		unsigned int todo = 0;
-		int zeroes;
+	counters = alloc_percpu_gfp(unsigned long, GFP_KERNEL | __GFP_NOWARN);
 
-		/* Pairs with the atomic_xchg() in __pcpuref_defer_from_nmi(). */
-		atomic_xchg(&d->nmi_listed, 0);
-		zeroes = atomic_xchg(&d->nmi_zeroes, 0);
+	raw_spin_lock_irqsave(&d->lock, flags);
+	WRITE_ONCE(d->hot, false);
+	if (!counters) {
+		WRITE_ONCE(d->sampled, (unsigned int)jiffies + HZ);
+	} else if (d->ref && d->lazy && d->live && !d->force_atomic) {
+		WRITE_ONCE(d->lazy, false);
+		swap(d->counters, counters);
+		/* While it is busy the word stays as it is, and settles later. */
+		todo = __pcpuref_settle(d);
+	}
+	raw_spin_unlock_irqrestore(&d->lock, flags);
 
-		raw_spin_lock_irqsave(&d->lock, flags);
-		while (zeroes--)
-			todo |= __pcpuref_reached_zero(d, _THIS_IP_);
-		if (READ_ONCE(d->stuck))
-			__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);
-		raw_spin_unlock_irqrestore(&d->lock, flags);
+	free_percpu(counters);
+	__pcpuref_run(d, todo, false);
+}
 
-		/* On PREEMPT_RT release may take what sleeps; not here. */
-		if (IS_ENABLED(CONFIG_PREEMPT_RT) && todo)
-			queue_work(release_wq, &d->work);
-		else
-			__pcpuref_run(d, todo, false);
+static void __pcpuref_hot_work(struct work_struct *work)
+{
+	struct llist_node *list = llist_del_all(&hot_list);
+	struct pcpuref_data *d, *next;
+
+	llist_for_each_entry_safe(d, next, list, deferred) {
+		__pcpuref_undefer(d);
+		if (READ_ONCE(d->hot))
+			__pcpuref_promote(d);
 		__pcpuref_unpin(d);
+		cond_resched();
 	}
 }
 
@@ -927,6 +1203,8 @@ void __pcpuref_get_slow(struct pcpuref *ref, unsigned long nr)
 			__pcpuref_broken(d, GET_ON_ZERO, old, _RET_IP_);
 		else if (unlikely((long)(old + nr) <= 0))
 			__pcpuref_broken(d, OVERFLOW, old, _RET_IP_);
+		else
+			__pcpuref_got(d);
 	}
 	preempt_enable_notrace();
 }
@@ -946,6 +1224,7 @@ static bool __pcpuref_tryget(struct pcpuref_data *d, unsigned long nr,
 		}
 	} while (!atomic_long_try_cmpxchg_relaxed(&d->count, &old, old + nr));
 
+	__pcpuref_got(d);
 	return true;
 }
 
@@ -1025,28 +1304,18 @@ EXPORT_SYMBOL_GPL(__pcpuref_put_slow);
 
 /* --- Life ----------------------------------------------------------------- */
 
-/**
- * pcpuref_init_named - initialise a reference and name it
- * @ref: the reference; its memory need not be zeroed
- * @release: called when the last reference has gone, once in each life
- * @flags: of &enum pcpuref_flags, or 0
- * @gfp: for the two allocations; with GFP_KERNEL it may sleep
- * @name: what messages call it; must stay valid until exit
- *
- * See pcpuref_init(), which takes the name from the source.
- *
- * Context: as @gfp allows; not NMI.
- * Return: 0; -EINVAL without @release or with unknown @flags; -ENOMEM. After an
- * error nothing is held, and pcpuref_exit() is allowed but not needed.
- */
-int pcpuref_init_named(struct pcpuref *ref, pcpuref_func_t *release,
-		       unsigned int flags, gfp_t gfp, const char *name)
+/* The work of pcpuref_init(), which knows the @name and the @site. */
+int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
+		   unsigned int flags, gfp_t gfp, const char *name,
+		   const struct pcpuref_site *site)
 {
 	const unsigned int known = PCPUREF_INIT_ATOMIC | PCPUREF_INIT_DEAD |
-				   PCPUREF_ALLOW_REINIT | PCPUREF_RELEASE_WORK;
+				   PCPUREF_ALLOW_REINIT | PCPUREF_RELEASE_WORK |
+				   PCPUREF_INIT_LAZY;
+	bool dead = flags & PCPUREF_INIT_DEAD;
+	bool lazy = flags & PCPUREF_INIT_LAZY;
 	struct pcpuref_data *d;
 	unsigned long irqflags;
-	bool dead;
 
 	/* Until all is well: what every other function takes for exited. */
 	WRITE_ONCE(ref->word, __PCPUREF_ATOMIC | __PCPUREF_DEAD);
@@ -1056,34 +1325,42 @@ int pcpuref_init_named(struct pcpuref *ref, pcpuref_func_t *release,
 	if (!release || (flags & ~known))
 		return -EINVAL;
 
-	d = kzalloc(sizeof(*d), gfp);
+	d = kzalloc(__pcpuref_data_size(flags), gfp);
 	if (!d)
 		return -ENOMEM;
-	d->counters = alloc_percpu_gfp(unsigned long, gfp);
-	if (!d->counters) {
-		kfree(d);
-		return -ENOMEM;
+	if (!lazy) {
+		d->counters = alloc_percpu_gfp(unsigned long, gfp);
+		if (!d->counters) {
+			kfree(d);
+			return -ENOMEM;
+		}
 	}
 	BUILD_BUG_ON(__alignof__(unsigned long) <= __PCPUREF_TAGS);
 
-	dead = flags & PCPUREF_INIT_DEAD;
 	raw_spin_lock_init(&d->lock);
 	refcount_set(&d->pins, 1);
 	INIT_LIST_HEAD(&d->waiters);
-	INIT_WORK(&d->work, __pcpuref_release_work);
+	if (flags & PCPUREF_RELEASE_WORK)
+		INIT_WORK(&d->work, __pcpuref_release_work);
 	d->ref = ref;
 	d->release = release;
 	d->name = name;
-	d->release_work = flags & PCPUREF_RELEASE_WORK;
+	d->site = site;
+	d->created_at = ktime_get_mono_fast_ns();
+	d->flags = flags;
 	d->allow_reinit = flags & (PCPUREF_INIT_ATOMIC | PCPUREF_INIT_DEAD |
 				   PCPUREF_ALLOW_REINIT);
 	d->force_atomic = flags & PCPUREF_INIT_ATOMIC;
+	d->lazy = lazy;
+	d->sampled = jiffies;
 	d->live = !dead;
 	d->initial = !dead;
 	d->zero = dead;
 	d->life = !dead;
-	d->biased = !dead && !d->force_atomic;
+	d->biased = !dead && !d->force_atomic && !lazy;
+	d->tagged = !d->biased;
 	atomic_long_set(&d->count, dead ? DEAD : 1 + (d->biased ? BIAS : 0));
+	__pcpuref_list(d);
 
 	/*
 	 * Lookups in type-stable memory may meet an object that is being set up.
@@ -1092,17 +1369,17 @@ int pcpuref_init_named(struct pcpuref *ref, pcpuref_func_t *release,
 	smp_store_release(&ref->data, d);
 	/* Pairs with the dependent access in __pcpuref_add(). */
 	smp_store_release(&ref->word, (unsigned long)d->counters |
-			  (d->biased ? 0 : __PCPUREF_ATOMIC) |
+			  (d->tagged ? __PCPUREF_ATOMIC : 0) |
 			  (dead ? __PCPUREF_DEAD : 0));
 
-	if (unlikely(__pcpuref_tracing())) {
+	if (unlikely(__pcpuref_logging() || __pcpuref_traced(EVENT_init))) {
 		raw_spin_lock_irqsave(&d->lock, irqflags);
-		__pcpuref_event(d, "init", "none", __pcpuref_mode(d), 0);
+		__pcpuref_event(d, EVENT_init, "none", __pcpuref_mode(d), 0, _RET_IP_);
 		raw_spin_unlock_irqrestore(&d->lock, irqflags);
 	}
 	return 0;
 }
-EXPORT_SYMBOL_GPL(pcpuref_init_named);
+EXPORT_SYMBOL_GPL(__pcpuref_init);
 
 /* How many references others hold, as far as can be known now. */
 static long __pcpuref_held(struct pcpuref_data *d)
@@ -1153,25 +1430,33 @@ static void __pcpuref_check_exit(struct pcpuref_data *d, unsigned long caller)
 }
 
 /*
- * Take the data from the reference. What is still on its way to either of them
+ * Take the reference from its data. What is still on its way to either of them
  * finds the data without a reference, and does nothing.
  */
-static void __pcpuref_detach(struct pcpuref_data *d)
+static void __pcpuref_orphan(struct pcpuref_data *d)
 {
-	struct pcpuref *ref = d->ref;
-
 	lockdep_assert_held(&d->lock);
 
-	__pcpuref_event(d, "exit", __pcpuref_mode(d), "none", 0);
-	WRITE_ONCE(ref->word, __PCPUREF_ATOMIC | __PCPUREF_DEAD | EXITED |
-		   (d->zero ? 0 : NONZERO));
-	/* Pairs with the smp_load_acquire() in pcpuref_is_zero(). */
-	smp_store_release(&ref->data, NULL);
+	__pcpuref_unlist(d);
 	WRITE_ONCE(d->ref, NULL);
 	/* A release that is running still returns, and wakes its waiters. */
 	d->ended = d->returned + d->running;
 	__pcpuref_wake_failed(d, true, -ECANCELED);
 	__pcpuref_wake_failed(d, false, -ECANCELED);
+}
+
+static void __pcpuref_detach(struct pcpuref_data *d, unsigned long caller)
+{
+	struct pcpuref *ref = d->ref;
+
+	lockdep_assert_held(&d->lock);
+
+	__pcpuref_event(d, EVENT_exit, __pcpuref_mode(d), "none", 0, caller);
+	WRITE_ONCE(ref->word, __PCPUREF_ATOMIC | __PCPUREF_DEAD | EXITED |
+		   (d->zero ? 0 : NONZERO));
+	/* Pairs with the smp_load_acquire() in pcpuref_is_zero(). */
+	smp_store_release(&ref->data, NULL);
+	__pcpuref_orphan(d);
 }
 
 static void __pcpuref_exit(struct pcpuref *ref, bool unused, unsigned long caller)
@@ -1195,7 +1480,7 @@ static void __pcpuref_exit(struct pcpuref *ref, bool unused, unsigned long calle
 		__pcpuref_check_exit(d, caller);
 	else if (__pcpuref_used(d))
 		__pcpuref_misuse(d, CANCEL_USED, __pcpuref_held(d), caller);
-	__pcpuref_detach(d);
+	__pcpuref_detach(d, caller);
 	__pcpuref_unlock(d, flags);
 	__pcpuref_unpin(d);
 }
@@ -1242,11 +1527,11 @@ static void __pcpuref_kill(struct pcpuref_data *d, unsigned long caller)
 
 	lockdep_assert_held(&d->lock);
 
-	d->live = false;
+	WRITE_ONCE(d->live, false);
 	d->requester = caller;
 	d->killed_at = ktime_get_mono_fast_ns();
 	__pcpuref_tag(d, __PCPUREF_ATOMIC | __PCPUREF_DEAD);
-	__pcpuref_event(d, "kill", before, __pcpuref_mode(d), 0);
+	__pcpuref_event(d, EVENT_kill, before, __pcpuref_mode(d), 0, caller);
 }
 
 /**
@@ -1408,8 +1693,10 @@ static unsigned int __pcpuref_revive(struct pcpuref_data *d, unsigned long calle
 
 	lockdep_assert_held(&d->lock);
 
-	if (!d->allow_reinit)
+	if (!d->allow_reinit) {
 		__pcpuref_misuse(d, NOT_ALLOWED, __pcpuref_held(d), caller);
+		WRITE_ONCE(d->lazy, false);
+	}
 
 	if (!d->initial && !__pcpuref_inc_not_zero(d)) {
 		/*
@@ -1431,7 +1718,7 @@ static unsigned int __pcpuref_revive(struct pcpuref_data *d, unsigned long calle
 	if (READ_ONCE(d->stuck))
 		__pcpuref_stick(d, false);
 	d->initial = true;
-	d->live = true;
+	WRITE_ONCE(d->live, true);
 	d->killed_at = 0;
 	WRITE_ONCE(d->zero, false);
 	__pcpuref_wake_failed(d, true, -ECANCELED);
@@ -1471,7 +1758,7 @@ bool pcpuref_reinit(struct pcpuref *ref)
 		__pcpuref_misuse(d, REINIT_NONZERO, __pcpuref_held(d), _RET_IP_);
 	} else {
 		todo = __pcpuref_revive(d, _RET_IP_);
-		__pcpuref_step_event(d, "reinit");
+		__pcpuref_step_event(d, EVENT_reinit, _RET_IP_);
 		done = true;
 	}
 	__pcpuref_unlock(d, flags);
@@ -1511,7 +1798,7 @@ bool pcpuref_resurrect(struct pcpuref *ref)
 		__pcpuref_misuse(d, RESURRECT_LIVE, __pcpuref_held(d), _RET_IP_);
 	} else {
 		todo = __pcpuref_revive(d, _RET_IP_);
-		__pcpuref_step_event(d, "resurrect");
+		__pcpuref_step_event(d, EVENT_resurrect, _RET_IP_);
 		done = true;
 	}
 	__pcpuref_unlock(d, flags);
@@ -1529,12 +1816,12 @@ static void __pcpuref_want_atomic(struct pcpuref_data *d, unsigned long caller)
 
 	lockdep_assert_held(&d->lock);
 
-	d->force_atomic = true;
-	if (READ_ONCE(d->ref->word) & __PCPUREF_ATOMIC)
+	WRITE_ONCE(d->force_atomic, true);
+	if (d->tagged)
 		return;
 	d->requester = caller;
 	__pcpuref_tag(d, __PCPUREF_ATOMIC);
-	__pcpuref_event(d, "switch", before, "switching", 0);
+	__pcpuref_event(d, EVENT_switch, before, "switching", 0, caller);
 }
 
 /**
@@ -1637,8 +1924,14 @@ bool pcpuref_switch_to_percpu(struct pcpuref *ref)
 	if (!d->allow_reinit) {
 		__pcpuref_misuse(d, NOT_ALLOWED, __pcpuref_held(d), _RET_IP_);
 	} else {
-		d->force_atomic = false;
+		WRITE_ONCE(d->force_atomic, false);
+		d->requester = _RET_IP_;
 		todo = __pcpuref_settle(d);
+		/* A lazy one is asked to have counters, without further proof. */
+		if (d->lazy) {
+			WRITE_ONCE(d->hot, true);
+			__pcpuref_defer(d);
+		}
 		done = true;
 	}
 	__pcpuref_unlock(d, flags);
@@ -1685,6 +1978,15 @@ bool pcpuref_is_zero(struct pcpuref *ref)
 }
 EXPORT_SYMBOL_GPL(pcpuref_is_zero);
 
+static long __pcpuref_read(struct pcpuref_data *d)
+{
+	lockdep_assert_held(&d->lock);
+
+	if (READ_ONCE(d->stuck))
+		return atomic_long_read(&d->count) < -BIAS ? LONG_MAX : 0;
+	return __pcpuref_held(d) + d->initial;
+}
+
 /**
  * pcpuref_read - how many references there are
  * @ref: an initialised or exited reference
@@ -1707,15 +2009,261 @@ long pcpuref_read(struct pcpuref *ref)
 	d = __pcpuref_lock(ref, &flags);
 	if (!d)
 		return 0;
-	if (READ_ONCE(d->stuck))
-		count = atomic_long_read(&d->count) < -BIAS ? LONG_MAX : 0;
-	else
-		count = __pcpuref_held(d) + d->initial;
+	count = __pcpuref_read(d);
 	__pcpuref_unlock(d, flags);
 
 	return count;
 }
 EXPORT_SYMBOL_GPL(pcpuref_read);
+
+/* Looks at the data only: a client may have freed the object without exit. */
+static void __pcpuref_fill(struct pcpuref_data *d, struct pcpuref_info *info)
+{
+	lockdep_assert_held(&d->lock);
+
+	info->id = d->id;
+	info->ref = d->ref;
+	info->release = d->release;
+	strscpy(info->name, d->name, sizeof(info->name));
+	strscpy(info->module, d->site->module, sizeof(info->module));
+	strscpy(info->file, kbasename(d->site->file), sizeof(info->file));
+	strscpy(info->function, d->site->function, sizeof(info->function));
+	info->line = d->site->line;
+	info->mode = __pcpuref_mode(d);
+	info->state = READ_ONCE(d->stuck) ? "stuck" :
+		      d->live ? "live" : d->zero ? "dead" : "dying";
+	info->count = __pcpuref_read(d);
+	info->shared = READ_ONCE(d->stuck) ? 0 : __pcpuref_shared(d);
+	info->flags = d->flags;
+	info->life = d->life;
+	info->created_at = d->created_at;
+	info->killed_at = d->killed_at;
+	info->killer = d->requester;
+	info->bytes = __pcpuref_data_size(d->flags);
+	info->percpu_bytes = d->counters ? num_possible_cpus() * sizeof(long) : 0;
+}
+
+/* Fill what is asked for. False if the reference has exited meanwhile. */
+static bool __pcpuref_look(struct pcpuref_data *d, struct pcpuref_info *info,
+			   long *counts)
+{
+	unsigned long flags;
+	bool there;
+	int cpu;
+
+	raw_spin_lock_irqsave(&d->lock, flags);
+	there = d->ref;
+	if (there) {
+		__pcpuref_fill(d, info);
+		for (cpu = 0; counts && cpu < nr_cpu_ids; cpu++)
+			counts[cpu] = d->counters && cpu_possible(cpu) ?
+				READ_ONCE(*per_cpu_ptr(d->counters, cpu)) : 0;
+	}
+	raw_spin_unlock_irqrestore(&d->lock, flags);
+
+	return there;
+}
+
+/* The first in @shard after where @walk is, or NULL. */
+static struct pcpuref_data *__pcpuref_after(struct shard *shard,
+					    const struct pcpuref_walk *walk)
+{
+	struct pcpuref_data *d = walk->at;
+
+	lockdep_assert_held(&shard->lock);
+
+	if (d && __pcpuref_id_cpu(d->id) == walk->cpu && !list_empty(&d->node)) {
+		d = list_next_entry(d, node);
+		return &d->node == &shard->refs ? NULL : d;
+	}
+	/* Where it was is gone: numbers ascend, so find the next one up. */
+	list_for_each_entry(d, &shard->refs, node)
+		if (d->id > walk->id)
+			return d;
+	return NULL;
+}
+
+/* Go to the next reference, which is then pinned. False at the end. */
+static bool __pcpuref_step(struct pcpuref_walk *walk)
+{
+	struct pcpuref_data *last = walk->at;
+	struct pcpuref_data *d = NULL;
+	struct shard *shard;
+	unsigned long flags;
+
+	while (!d && walk->cpu < nr_cpu_ids) {
+		if (cpu_possible(walk->cpu)) {
+			shard = per_cpu_ptr(&registry, walk->cpu);
+			raw_spin_lock_irqsave(&shard->lock, flags);
+			d = __pcpuref_after(shard, walk);
+			if (d)
+				__pcpuref_pin(d);
+			raw_spin_unlock_irqrestore(&shard->lock, flags);
+		}
+		walk->id = d ? d->id : 0;
+		walk->cpu += !d;
+	}
+	walk->at = d;
+	if (last)
+		__pcpuref_unpin(last);
+	return d;
+}
+
+/**
+ * pcpuref_walk_next - look at the next reference of all
+ * @walk: where in the registry, zeroed to begin with
+ * @info: what is known about that reference
+ *
+ * No lock is held in between. A reference that is there from the beginning of
+ * the walk to its end is met exactly once, one that comes or goes at most once.
+ * Pairs with pcpuref_walk_end().
+ *
+ * Context: any but NMI.
+ * Return: true, or false at the end.
+ */
+bool pcpuref_walk_next(struct pcpuref_walk *walk, struct pcpuref_info *info)
+{
+	while (__pcpuref_step(walk))
+		if (__pcpuref_look(walk->at, info, NULL))
+			return true;
+	return false;
+}
+EXPORT_SYMBOL_GPL(pcpuref_walk_next);
+
+/**
+ * pcpuref_walk_end - stop looking
+ * @walk: where the walk is; may be at the end or not begun
+ *
+ * Context: any but NMI.
+ */
+void pcpuref_walk_end(struct pcpuref_walk *walk)
+{
+	if (walk->at)
+		__pcpuref_unpin(walk->at);
+	walk->at = NULL;
+}
+EXPORT_SYMBOL_GPL(pcpuref_walk_end);
+
+/**
+ * pcpuref_inspect - what is known about a reference
+ * @ref: an initialised or exited reference
+ * @info: filled if it is initialised
+ *
+ * Context: any but NMI.
+ * Return: true, or false after exit.
+ */
+bool pcpuref_inspect(struct pcpuref *ref, struct pcpuref_info *info)
+{
+	struct pcpuref_data *d;
+	unsigned long flags;
+
+	d = __pcpuref_lock(ref, &flags);
+	if (!d)
+		return false;
+	__pcpuref_fill(d, info);
+	__pcpuref_unlock(d, flags);
+
+	return true;
+}
+EXPORT_SYMBOL_GPL(pcpuref_inspect);
+
+/**
+ * pcpuref_inspect_id - the same by number, with the per-CPU counters
+ * @id: number of a reference
+ * @info: filled if there is one
+ * @counts: what each CPU's counter holds, nr_cpu_ids numbers, or NULL
+ *
+ * Searches the registry of one CPU.
+ *
+ * Context: any but NMI.
+ * Return: true, or false if there is no such reference.
+ */
+bool pcpuref_inspect_id(u64 id, struct pcpuref_info *info, long *counts)
+{
+	struct pcpuref_walk walk = { .cpu = __pcpuref_id_cpu(id), .id = id - 1 };
+	bool found;
+
+	found = id && __pcpuref_step(&walk) && walk.id == id &&
+		__pcpuref_look(walk.at, info, counts);
+	pcpuref_walk_end(&walk);
+
+	return found;
+}
+EXPORT_SYMBOL_GPL(pcpuref_inspect_id);
+
+static void __pcpuref_print(const struct pcpuref_info *info)
+{
+	u64 now = ktime_get_mono_fast_ns();
+
+	pr_info("dump: id=%llu name=%s module=%s ref=%p release=%ps\n", info->id,
+		info->name, info->module, info->ref, info->release);
+	pr_info("dump: id=%llu initialised %llu ms ago in %s() at %s:%u, flags=%#x life=%u\n",
+		info->id, div_u64(now - info->created_at, NSEC_PER_MSEC),
+		info->function, info->file, info->line, info->flags, info->life);
+	pr_info("dump: id=%llu mode=%s state=%s count=%ld shared=%ld percpu=%ld bytes=%zu+%zu\n",
+		info->id, info->mode, info->state, info->count, info->shared,
+		info->count - info->shared, info->bytes, info->percpu_bytes);
+	if (info->killed_at)
+		pr_info("dump: id=%llu killed %llu ms ago by %pS\n", info->id,
+			div_u64(now - info->killed_at, NSEC_PER_MSEC),
+			(void *)info->killer);
+
+	preempt_disable_notrace();
+	trace_pcpuref_dump(&(struct pcpuref_event) {
+		.id = info->id,
+		.name = info->name,
+		.module = info->module,
+		.ref = info->ref,
+		.release = info->release,
+		.before = info->mode,
+		.after = info->mode,
+		.count = info->shared,
+		.sum = info->count - info->shared,
+		.since_kill = __pcpuref_since_kill(info->killed_at),
+		.caller = info->killer,
+		.what = "dump",
+	});
+	preempt_enable_notrace();
+}
+
+/**
+ * pcpuref_dump - print everything that is known about a reference to the log
+ * @ref: an initialised or exited reference
+ *
+ * For a client's own debug code. Modules that attach to the tracepoint
+ * pcpuref_dump add what they know: the last events, the holders.
+ *
+ * Context: any but NMI. It is many lines: not often with interrupts off.
+ */
+void pcpuref_dump(struct pcpuref *ref)
+{
+	struct pcpuref_info info;
+
+	if (pcpuref_inspect(ref, &info))
+		__pcpuref_print(&info);
+	else
+		pr_info("dump: no reference, or exited: ref=%p caller=%pS\n", ref,
+			(void *)_RET_IP_);
+}
+EXPORT_SYMBOL_GPL(pcpuref_dump);
+
+/**
+ * pcpuref_dump_id - the same by number
+ * @id: number of a reference
+ *
+ * Context: any but NMI.
+ * Return: true, or false if there is no such reference.
+ */
+bool pcpuref_dump_id(u64 id)
+{
+	struct pcpuref_info info;
+	bool found = pcpuref_inspect_id(id, &info, NULL);
+
+	if (found)
+		__pcpuref_print(&info);
+	return found;
+}
+EXPORT_SYMBOL_GPL(pcpuref_dump_id);
 
 /**
  * pcpuref_barrier - wait until no callback is in flight
@@ -1743,7 +2291,7 @@ void pcpuref_barrier(void)
 	for (round = 0; round < 2; round++) {
 		rcu_barrier();
 		for_each_possible_cpu(cpu)
-			pcpuref_irq_work_sync(per_cpu_ptr(&nmi_work, cpu));
+			pcpuref_irq_work_sync(per_cpu_ptr(&deferred_work, cpu));
 		flush_workqueue(release_wq);
 	}
 }
@@ -1809,16 +2357,85 @@ bool __pcpuref_kref_put_unless_last(struct pcpuref_kref *kref)
 }
 EXPORT_SYMBOL_GPL(__pcpuref_kref_put_unless_last);
 
+/* --- The modules of clients, and this one --------------------------------- */
+
+/* How many references of one module are named when it leaves them behind. */
+#define LEFT_NAMED	8
+
+static bool __pcpuref_left(struct pcpuref_data *d, const struct module *module,
+			   bool named)
+{
+	struct pcpuref_info info;
+	unsigned long flags;
+	bool left;
+
+	raw_spin_lock_irqsave(&d->lock, flags);
+	left = d->ref && d->site->owner == module;
+	if (left) {
+		__pcpuref_fill(d, &info);
+		__pcpuref_orphan(d);
+	}
+	raw_spin_unlock_irqrestore(&d->lock, flags);
+
+	if (left && named)
+		pr_err("misuse: module unloaded without exit: module=%s name=%s release=%ps count=%ld state=%s mode=%s initialised in %s() at %s:%u\n",
+		       info.module, info.name, info.release, info.count, info.state,
+		       info.mode, info.function, info.file, info.line);
+	return left;
+}
+
+/*
+ * A client's module goes away. What it leaves behind is reported and taken off
+ * the registry, which must not point to its strings, and none of its callbacks
+ * is called any more. The data leaks: the objects may still point to it, or may
+ * have been freed, so that nobody can tell.
+ */
+static int __pcpuref_module_event(struct notifier_block *block, unsigned long event,
+				  void *module)
+{
+	struct pcpuref_walk walk = { };
+	unsigned int left = 0;
+
+	if (event != MODULE_STATE_GOING)
+		return NOTIFY_DONE;
+
+	while (__pcpuref_step(&walk)) {
+		if (!__pcpuref_left(walk.at, module, left < LEFT_NAMED))
+			continue;
+		/* The pin that an exit would have dropped stays for good. */
+		left++;
+	}
+	if (left > LEFT_NAMED)
+		pr_err("misuse: module unloaded without exit: %u references in all\n", left);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block module_notifier = {
+	.notifier_call = __pcpuref_module_event,
+};
+
 static int __init pcpuref_module_init(void)
 {
-	int cpu;
+	int cpu, err;
 
-	for_each_possible_cpu(cpu)
-		pcpuref_irq_work_init(per_cpu_ptr(&nmi_work, cpu), __pcpuref_after_nmi);
+	/* What points somewhere is not set up statically: see pcpuref_kernel.h. */
+	for_each_possible_cpu(cpu) {
+		struct shard *shard = per_cpu_ptr(&registry, cpu);
+
+		raw_spin_lock_init(&shard->lock);
+		INIT_LIST_HEAD(&shard->refs);
+		pcpuref_irq_work_init(per_cpu_ptr(&deferred_work, cpu), __pcpuref_deferred);
+	}
+	id_cpu_bits = order_base_2(nr_cpu_ids);
 
 	release_wq = alloc_workqueue("pcpuref", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!release_wq)
 		return -ENOMEM;
+	err = register_module_notifier(&module_notifier);
+	if (err) {
+		destroy_workqueue(release_wq);
+		return err;
+	}
 	pr_info("version " PCPUREF_VERSION "\n");
 	return 0;
 }
@@ -1826,6 +2443,7 @@ static int __init pcpuref_module_init(void)
 /* No client is left: only what they started may still be on its way. */
 static void __exit pcpuref_module_exit(void)
 {
+	unregister_module_notifier(&module_notifier);
 	pcpuref_barrier();
 	destroy_workqueue(release_wq);
 	/* The data of what exited last. */
@@ -1834,6 +2452,17 @@ static void __exit pcpuref_module_exit(void)
 
 module_init(pcpuref_module_init);
 module_exit(pcpuref_module_exit);
+
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_init);
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_switch);
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_kill);
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_confirm);
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_release);
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_reinit);
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_resurrect);
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_exit);
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_misuse);
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_dump);
 
 MODULE_DESCRIPTION("Per-CPU reference counts");
 MODULE_VERSION(PCPUREF_VERSION);

@@ -37,7 +37,9 @@
 
 #include <linux/bits.h>
 #include <linux/compiler.h>
+#include <linux/export.h>	/* THIS_MODULE is in one of these two */
 #include <linux/gfp.h>
+#include <linux/init.h>
 #include <linux/irqflags.h>	/* with cleanup.h, where the kernel has it */
 #include <linux/percpu.h>
 #include <linux/preempt.h>
@@ -74,12 +76,18 @@ typedef void (pcpuref_func_t)(struct pcpuref *ref);
  * @PCPUREF_ALLOW_REINIT: keep the per-CPU memory when the reference dies, so
  *	that reinit, resurrect and switch_to_percpu can use it again.
  * @PCPUREF_RELEASE_WORK: call release from a workqueue, where it may sleep.
+ * @PCPUREF_INIT_LAZY: start without per-CPU memory, in atomic mode, and go to
+ *	per-CPU mode when gets are frequent: about a hundred thousand in a
+ *	second. Any context's gets count; the memory is allocated by a
+ *	workqueue, and when there is none the reference stays as it is. A
+ *	reference that has become per-CPU does not go back by itself.
  */
 enum pcpuref_flags {
 	PCPUREF_INIT_ATOMIC	= BIT(0),
 	PCPUREF_INIT_DEAD	= BIT(1),
 	PCPUREF_ALLOW_REINIT	= BIT(2),
 	PCPUREF_RELEASE_WORK	= BIT(3),
+	PCPUREF_INIT_LAZY	= BIT(4),
 };
 
 /* Tags in the low bits of pcpuref.word; an untagged word is per-CPU mode. */
@@ -126,10 +134,48 @@ struct pcpuref {
 #define pcpuref_init(ref, release, flags, gfp) \
 	pcpuref_init_named(ref, release, flags, gfp, #ref)
 
-int __must_check pcpuref_init_named(struct pcpuref *ref,
-				    pcpuref_func_t *release,
-				    unsigned int flags, gfp_t gfp,
-				    const char *name);
+/**
+ * pcpuref_init_named - initialise a reference and name it
+ * @ref: the reference; its memory need not be zeroed
+ * @release: called when the last reference has gone, once in each life
+ * @flags: of &enum pcpuref_flags, or 0
+ * @gfp: for the two allocations; with GFP_KERNEL it may sleep
+ * @name: what messages call it; must stay valid until exit
+ *
+ * See pcpuref_init(), which takes the name from the source.
+ *
+ * Context: as @gfp allows; not NMI.
+ * Return: 0; -EINVAL without @release or with unknown @flags; -ENOMEM. After an
+ * error nothing is held, and pcpuref_exit() is allowed but not needed.
+ */
+#define pcpuref_init_named(ref, release, flags, gfp, name)		\
+({									\
+	static const struct pcpuref_site __pcpuref_site = {		\
+		.module = KBUILD_MODNAME,				\
+		.file = __FILE__,					\
+		.function = __func__,					\
+		.line = __LINE__,					\
+		.owner = THIS_MODULE,					\
+	};								\
+	__pcpuref_init(ref, release, flags, gfp, name, &__pcpuref_site);\
+})
+
+/*
+ * Where in the source a reference is initialised, and in which module: what
+ * tables and reports show, and how the core knows whose references are left
+ * when a module goes away.
+ */
+struct pcpuref_site {
+	const char	*module;
+	const char	*file;
+	const char	*function;
+	unsigned int	line;
+	struct module	*owner;
+};
+
+int __must_check __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
+				unsigned int flags, gfp_t gfp, const char *name,
+				const struct pcpuref_site *site);
 void pcpuref_cancel_init(struct pcpuref *ref);
 void pcpuref_exit(struct pcpuref *ref);
 
@@ -169,6 +215,7 @@ bool pcpuref_switch_to_percpu(struct pcpuref *ref);
 
 bool pcpuref_is_zero(struct pcpuref *ref);
 long pcpuref_read(struct pcpuref *ref);
+void pcpuref_dump(struct pcpuref *ref);
 
 /**
  * pcpuref_is_dying - has the reference been killed?
@@ -204,7 +251,7 @@ void __pcpuref_put_slow(struct pcpuref *ref, unsigned long nr);
  * Preemption stays disabled from the load of the word to the add, which makes
  * this a reader of the grace period that a switch to atomic mode waits for. The
  * word is loaded once: a second load could find a tag. Its store sides are the
- * smp_store_release() in pcpuref_init_named() and in __pcpuref_to_percpu(); the
+ * smp_store_release() in __pcpuref_init() and in __pcpuref_to_percpu(); the
  * address dependency orders the add after them. this_cpu_add() is one
  * interrupt-safe instruction where the architecture has it, and interrupt-safe
  * everywhere.
@@ -393,6 +440,11 @@ static __always_inline void pcpuref_put(struct pcpuref *ref)
 {
 	pcpuref_put_many(ref, 1);
 }
+
+/* Accounts gets and puts by who does them; the same calls, the same meaning. */
+#ifdef PCPUREF_DEBUG
+#include "pcpuref_holders.h"
+#endif
 
 /* --- Scopes --------------------------------------------------------------- */
 

@@ -77,4 +77,11 @@ static inline bool pcpuref_in_nmi(void)
 	return IS_ENABLED(CONFIG_IRQ_WORK) && in_nmi();
 }
 
+/* Since 6.10 a tracepoint's string remembers where it comes from. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
+#define pcpuref_assign_str(field, string)	__assign_str(field)
+#else
+#define pcpuref_assign_str(field, string)	__assign_str(field, string)
+#endif
+
 #endif /* PCPUREF_KERNEL_H */

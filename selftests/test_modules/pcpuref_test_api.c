@@ -9,6 +9,7 @@
 
 #include <linux/limits.h>
 
+#include "pcpuref_inspect.h"
 #include "pcpuref_kref.h"
 #include "pcpuref_test.h"
 
@@ -54,14 +55,22 @@ static void confirm(struct pcpuref *ref)
 	WRITE_ONCE(confirms, confirms + 1);
 }
 
+static const struct pcpuref_site site = {
+	.module = KBUILD_MODNAME,
+	.file = "somewhere/api.c",
+	.function = "by_hand",
+	.line = 7,
+	.owner = THIS_MODULE,
+};
+
 static void lives_and_modes(struct test *t)
 {
 	struct pcpuref ref;
 
 	releases = 0;
 	confirms = 0;
-	EXPECT_EQ(t, CALL(pcpuref_init_named, &ref, release, PCPUREF_ALLOW_REINIT, GFP_KERNEL,
-			  "api"), 0);
+	EXPECT_EQ(t, CALL(__pcpuref_init, &ref, release, PCPUREF_ALLOW_REINIT, GFP_KERNEL,
+			  "api", &site), 0);
 	EXPECT(t, CALL(pcpuref_switch_to_atomic, &ref, confirm));
 	EXPECT_EQ(t, CALL(pcpuref_switch_to_atomic_sync, &ref), 0);
 	EXPECT_EQ(t, confirms, 1);
@@ -133,8 +142,55 @@ static void four_bytes(struct test *t)
 	CALL(__pcpuref_kref_no_release, &kref);
 }
 
+static void seen_from_outside(struct test *t)
+{
+	static struct pcpuref_info info;
+	struct pcpuref_walk walk = { };
+	struct pcpuref ref;
+	int met = 0;
+	u64 id;
+
+	if (!EXPECT_EQ(t, __pcpuref_init(&ref, release, PCPUREF_INIT_ATOMIC, GFP_KERNEL,
+					 "seen", &site), 0))
+		return;
+	pcpuref_get(&ref);
+	EXPECT(t, CALL(pcpuref_inspect, &ref, &info));
+	id = info.id;
+	EXPECT(t, !strcmp(info.name, "seen"));
+	EXPECT(t, !strcmp(info.module, KBUILD_MODNAME));
+	EXPECT(t, !strcmp(info.file, "api.c"));
+	EXPECT(t, !strcmp(info.function, "by_hand"));
+	EXPECT_EQ(t, info.line, 7);
+	EXPECT(t, !strcmp(info.mode, "atomic"));
+	EXPECT(t, !strcmp(info.state, "live"));
+	EXPECT_EQ(t, info.count, 2);
+	EXPECT_EQ(t, info.killed_at, 0);
+
+	while (CALL(pcpuref_walk_next, &walk, &info))
+		met += info.id == id && info.ref == &ref;
+	CALL(pcpuref_walk_end, &walk);
+	EXPECT_EQ(t, met, 1);
+
+	pcpuref_kill(&ref);
+	EXPECT(t, CALL(pcpuref_inspect_id, id, &info, NULL));
+	EXPECT(t, !strcmp(info.state, "dying"));
+	EXPECT_EQ(t, info.count, 1);
+	EXPECT(t, info.killed_at >= info.created_at);
+	CALL(pcpuref_dump, &ref);
+	EXPECT(t, CALL(pcpuref_dump_id, id));
+	pcpuref_put(&ref);
+	EXPECT(t, pcpuref_inspect(&ref, &info));
+	EXPECT(t, !strcmp(info.state, "dead"));
+	pcpuref_exit(&ref);
+
+	EXPECT(t, !pcpuref_inspect(&ref, &info));
+	EXPECT(t, !pcpuref_inspect_id(id, &info, NULL));
+	EXPECT(t, !pcpuref_dump_id(id));
+}
+
 static const struct test_case cases[] = {
 	TEST_CASE("lives_and_modes", lives_and_modes),
+	TEST_CASE("seen_from_outside", seen_from_outside),
 	TEST_CASE("four_bytes", four_bytes),
 	{ }
 };
