@@ -181,7 +181,7 @@ static const char * const misuse_text[] = {
  * @returned: lives whose release has returned
  * @batches: grace periods completed
  * @claimed: zeroes dealt with before the put that made them came to tell
- * @requester: who asked for the last kill or switch
+ * @requester: who asked for the kill, or while live for the last switch
  * @created_at: when it was initialised, in ns of the monotonic clock
  * @killed_at: when it was killed; 0 if not killed
  * @waiters: callers that sleep
@@ -1719,6 +1719,7 @@ static unsigned int __pcpuref_revive(struct pcpuref_data *d, unsigned long calle
 		__pcpuref_stick(d, false);
 	d->initial = true;
 	WRITE_ONCE(d->live, true);
+	d->requester = caller;
 	d->killed_at = 0;
 	WRITE_ONCE(d->zero, false);
 	__pcpuref_wake_failed(d, true, -ECANCELED);
@@ -1925,7 +1926,8 @@ bool pcpuref_switch_to_percpu(struct pcpuref *ref)
 		__pcpuref_misuse(d, NOT_ALLOWED, __pcpuref_held(d), _RET_IP_);
 	} else {
 		WRITE_ONCE(d->force_atomic, false);
-		d->requester = _RET_IP_;
+		if (d->live)
+			d->requester = _RET_IP_;
 		todo = __pcpuref_settle(d);
 		/* A lazy one is asked to have counters, without further proof. */
 		if (d->lazy) {

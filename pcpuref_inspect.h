@@ -67,7 +67,7 @@ struct pcpuref_event {
  * @life: number of its present life, from 1; 0 for one that began dead
  * @created_at: when it was initialised, in ns of ktime_get_mono_fast_ns()
  * @killed_at: when it was killed, in the same clock; 0 if not killed
- * @killer: address that killed it, or asked for the last switch, or 0
+ * @killer: address that killed it; while live, that asked for the last change
  * @bytes: memory that it takes beside struct pcpuref, without the per-CPU part
  * @percpu_bytes: per-CPU memory, over all possible CPUs
  */

@@ -84,4 +84,9 @@ static inline bool pcpuref_in_nmi(void)
 #define pcpuref_assign_str(field, string)	__assign_str(field, string)
 #endif
 
+/* A module can use the stack depot since it can have it initialised: 5.17. */
+#if IS_ENABLED(CONFIG_STACKDEPOT) && LINUX_VERSION_CODE >= KERNEL_VERSION(5, 17, 0)
+#define PCPUREF_STACK_DEPOT	1
+#endif
+
 #endif /* PCPUREF_KERNEL_H */

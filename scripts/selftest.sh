@@ -23,7 +23,7 @@ work_dir "selftest-$kernel"
 log=$work/console.log
 
 "$top/scripts/build-modules.sh" "$KDIR" "$work/build" \
-	samples selftests/test_modules
+	samples holders watch selftests/test_modules
 rm -rf "$work/modules" "$work/selftests"
 mkdir "$work/modules"
 find "$work/build" -name '*.ko' -exec cp {} "$work/modules/" \;

@@ -165,9 +165,10 @@ unload()
 # Leave the machine as it is without us, even after a failure.
 unload_all()
 {
-	for m in api kref misuse states storm unload; do
-		if loaded "pcpuref_test_$m"; then
-			rmmod "pcpuref_test_$m" 2>/dev/null || :
+	for m in test_api test_kref test_misuse test_states test_storm test_unload \
+		test_watch test_holders watch holders; do
+		if loaded "pcpuref_$m"; then
+			rmmod "pcpuref_$m" 2>/dev/null || :
 		fi
 	done
 	if loaded pcpuref; then
