@@ -6,8 +6,8 @@ KDIR	?= /lib/modules/$(shell uname -r)/build
 UML	?= up
 KERNEL	?= 6.12
 
-# Modules of subfolders to build along: make PCPUREF_SUBDIRS=samples/
-PCPUREF_SUBDIRS ?=
+# Modules of subfolders to build along: make PCPUREF_SUBDIRS="watch/ samples/"
+PCPUREF_SUBDIRS ?= holders/ watch/
 
 kbuild	= $(MAKE) -C $(KDIR) M=$(CURDIR) PCPUREF_SUBDIRS="$(PCPUREF_SUBDIRS)"
 
@@ -41,6 +41,9 @@ headers-present:
 demo:
 	@scripts/demo.sh $(KERNEL)
 
+demo-stuck:
+	@scripts/demo-stuck.sh $(KERNEL)
+
 check:
 	@scripts/check.sh
 
@@ -61,13 +64,14 @@ lint:
 
 help:
 	@echo "Build (against KDIR=$(KDIR)):"
-	@echo "  modules           pcpuref.ko (default)"
+	@echo "  modules           pcpuref.ko, pcpuref_watch.ko, pcpuref_holders.ko (default)"
 	@echo "  modules_install   install it below /lib/modules"
 	@echo "  install           the same, with depmod"
 	@echo "  clean             remove what was built here"
 	@echo ""
 	@echo "See and test (Debian 12; kernels are fetched and kept in the cache):"
 	@echo "  demo              the module at work in a virtual machine"
+	@echo "  demo-stuck        a leaked reference, found by dmesg alone"
 	@echo "  check             kunit, and selftest on the newest kernel"
 	@echo "  kunit             UML=up (6.12, one CPU) or UML=smp (7.x, four)"
 	@echo "  selftest          KERNEL=6.12, 6.1, 5.10, 6.12-rt or 6.1-rt"
@@ -77,5 +81,6 @@ help:
 	@echo ""
 	@echo "PCPUREF_REFRESH=1 looks for newer builds of the kernels."
 
-.PHONY: modules modules_install install clean headers-present demo check \
+.PHONY: modules modules_install install clean headers-present demo \
+	demo-stuck check \
 	kunit selftest traps kasan lint help
