@@ -1,0 +1,76 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# fastpath.sh [KERNEL]: what the inline gets and puts compile to. Without
+# PCPUREF_DEBUG it must be, instruction by instruction, what the header gives
+# from which everything about PCPUREF_DEBUG has been removed, and what the fast
+# path gives when it is written out by hand. With PCPUREF_DEBUG it must differ:
+# else nothing would be compared. Ends with "N passed, N failed, N skipped".
+
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
+
+need_build_packages
+need_packages unifdef
+assignments=$("$top/scripts/stock-kernel.sh" "${1:-6.12}")
+eval "$assignments"
+work_dir fastpath
+build=$work/build
+rm -rf "$build"
+mkdir -p "$build/stripped"
+# unifdef's status tells whether it changed something: it must have.
+rc=0
+unifdef -UPCPUREF_DEBUG -o "$build/stripped/pcpuref.h" "$top/pcpuref.h" || rc=$?
+[ "$rc" -eq 1 ] || die "nothing to remove from pcpuref.h: unifdef returned $rc"
+cp "$top/pcpuref.h" "$top/pcpuref_holders.h" "$build/"
+cp "$top/selftests/fastpath/bare.c" "$build/bare.c"
+for variant in plain without debug; do
+	cp "$top/selftests/fastpath/probe.c" "$build/$variant.c"
+done
+cat >"$build/Kbuild" <<END
+obj-m := plain.o without.o debug.o bare.o
+CFLAGS_plain.o := -I$build
+CFLAGS_without.o := -I$build/stripped
+CFLAGS_debug.o := -I$build -DPCPUREF_DEBUG
+END
+# Objects only: no module is made of them, so nothing is resolved.
+make -C "$KDIR" M="$build" plain.o without.o debug.o bare.o >"$work/log" 2>&1 || {
+	cat "$work/log" >&2
+	die "the probes do not build"
+}
+
+code()
+{
+	objdump -dr --no-show-raw-insn "$build/$1.o" | grep -v 'file format' >"$work/$1.s"
+	[ "$(grep -c '<probe_[a-z_]*>:$' "$work/$1.s")" -eq 5 ] ||
+		die "$1.o does not have the five probes"
+}
+
+passed=0
+failed=0
+# same A B, or differ A B
+compare()
+{
+	if cmp -s "$work/$2.s" "$work/$3.s"; then is=same; else is=differ; fi
+	if [ "$is" = "$1" ]; then
+		echo "ok $2 and $3: $1"
+		passed=$((passed + 1))
+	else
+		echo "not ok $2 and $3: $is"
+		[ "$is" = same ] || diff -u "$work/$2.s" "$work/$3.s" | head -n 40
+		failed=$((failed + 1))
+	fi
+}
+
+for variant in plain without debug bare; do
+	code "$variant"
+done
+compare same plain without
+compare same plain bare
+compare differ plain debug
+echo "# probe_get is $(nm -S --defined-only "$build/plain.o" |
+	awk '$4 == "probe_get" { print $2 }' | sed 's/^0*//') bytes (hexadecimal), on $RELEASE"
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" -eq 0 ]
