@@ -59,6 +59,15 @@ traps:
 kasan:
 	@scripts/kasan.sh
 
+fastpath:
+	@scripts/fastpath.sh $(KERNEL)
+
+bench:
+	@scripts/bench.sh $(KERNEL)
+
+bench-native:
+	@scripts/bench-native.sh
+
 lint:
 	@scripts/lint.sh
 
@@ -77,10 +86,13 @@ help:
 	@echo "  selftest          KERNEL=6.12, 6.1, 5.10, 6.12-rt or 6.1-rt"
 	@echo "  traps             percpu_ref and pcpuref in the same trouble"
 	@echo "  kasan             the tests under KASAN (7.x in QEMU; a long build)"
+	@echo "  fastpath          what the inline gets and puts compile to"
+	@echo "  bench             against the kernel's own counts, in a virtual machine"
+	@echo "  bench-native      the fast path on this processor, in a process"
 	@echo "  lint              checkpatch, sparse, kernel-doc, shellcheck"
 	@echo ""
 	@echo "PCPUREF_REFRESH=1 looks for newer builds of the kernels."
 
 .PHONY: modules modules_install install clean headers-present demo \
 	demo-stuck check \
-	kunit selftest traps kasan lint help
+	kunit selftest traps kasan fastpath bench bench-native lint help

@@ -1181,8 +1181,9 @@ static void __pcpuref_broken(struct pcpuref_data *d, enum misuse what, long old,
 }
 
 /*
- * The slow paths look at the data with preemption disabled, so that it cannot
- * be freed under a caller who is in the wrong; one in the right has a reference
+ * The slow paths are entered with preemption disabled since before the word was
+ * loaded, and enable it. They look at the data in between, so that it cannot be
+ * freed under a caller who is in the wrong; one in the right has a reference
  * that keeps it. The shared counter is part of the count in every mode: to add
  * to it is right even if the mode has changed since the word was loaded.
  */
@@ -1193,7 +1194,6 @@ void __pcpuref_get_slow(struct pcpuref *ref, unsigned long nr)
 	struct pcpuref_data *d;
 	long old;
 
-	preempt_disable_notrace();
 	d = READ_ONCE(ref->data);
 	if (unlikely(!d)) {
 		__pcpuref_misuse_gone(ref, _RET_IP_);
@@ -1234,7 +1234,6 @@ bool __pcpuref_tryget_slow(struct pcpuref *ref, unsigned long nr)
 	struct pcpuref_data *d;
 	bool taken;
 
-	preempt_disable_notrace();
 	d = READ_ONCE(ref->data);
 	taken = d && __pcpuref_tryget(d, nr, _RET_IP_);
 	preempt_enable_notrace();
@@ -1245,15 +1244,14 @@ EXPORT_SYMBOL_GPL(__pcpuref_tryget_slow);
 
 /*
  * pcpuref_tryget_live_many() of a reference that is not in per-CPU mode. It
- * must look at the word again, in the section in which it takes the reference:
- * that is what the grace period before a confirmation waits for.
+ * looks at the word and takes the reference in one section with preemption
+ * disabled: that is what the grace period before a confirmation waits for.
  */
 bool __pcpuref_tryget_live_slow(struct pcpuref *ref, unsigned long nr)
 {
 	struct pcpuref_data *d;
 	bool taken = false;
 
-	preempt_disable_notrace();
 	if (!(READ_ONCE(ref->word) & __PCPUREF_DEAD)) {
 		d = READ_ONCE(ref->data);
 		taken = d && __pcpuref_tryget(d, nr, _RET_IP_);
@@ -1272,7 +1270,6 @@ void __pcpuref_put_slow(struct pcpuref *ref, unsigned long nr)
 	unsigned long flags;
 	long old;
 
-	preempt_disable_notrace();
 	d = READ_ONCE(ref->data);
 	if (unlikely(!d)) {
 		__pcpuref_misuse_gone(ref, _RET_IP_);

@@ -236,9 +236,10 @@ void pcpuref_barrier(void);
 /* --- Gets and puts -------------------------------------------------------- */
 
 /*
- * The slow paths report misuse with the address they return to. A barrier()
- * after the call keeps the compiler from making it a tail call, which would
- * name the caller's caller.
+ * The slow paths are entered with preemption disabled, and enable it: they go on
+ * with the reader section that the fast path began. They report misuse with the
+ * address they return to. A barrier() after the call keeps the compiler from
+ * making it a tail call, which would name the caller's caller.
  */
 void __pcpuref_get_slow(struct pcpuref *ref, unsigned long nr);
 bool __pcpuref_tryget_slow(struct pcpuref *ref, unsigned long nr);
@@ -246,7 +247,8 @@ bool __pcpuref_tryget_live_slow(struct pcpuref *ref, unsigned long nr);
 void __pcpuref_put_slow(struct pcpuref *ref, unsigned long nr);
 
 /*
- * The fast path: add to this CPU's counter unless the word is tagged.
+ * The fast path: add to this CPU's counter unless the word is tagged. Then a
+ * slow path must follow, with preemption still disabled.
  *
  * Preemption stays disabled from the load of the word to the add, which makes
  * this a reader of the grace period that a switch to atomic mode waits for. The
@@ -259,16 +261,15 @@ void __pcpuref_put_slow(struct pcpuref *ref, unsigned long nr);
 static __always_inline bool __pcpuref_add(struct pcpuref *ref, unsigned long nr)
 {
 	unsigned long word;
-	bool percpu;
 
 	preempt_disable_notrace();
 	word = READ_ONCE(ref->word);
-	percpu = likely(!(word & __PCPUREF_TAGS));
-	if (percpu)
-		this_cpu_add(*(unsigned long __percpu *)word, nr);
+	if (unlikely(word & __PCPUREF_TAGS))
+		return false;
+	this_cpu_add(*(unsigned long __percpu *)word, nr);
 	preempt_enable_notrace();
 
-	return percpu;
+	return true;
 }
 
 /**

@@ -28,15 +28,14 @@ void __pcpuref_put_slow(struct pcpuref *ref, unsigned long nr);
 static __always_inline bool add(struct pcpuref *ref, unsigned long nr)
 {
 	unsigned long word;
-	bool percpu;
 
 	preempt_disable_notrace();
 	word = READ_ONCE(ref->word);
-	percpu = likely(!(word & 3UL));
-	if (percpu)
-		this_cpu_add(*(unsigned long __percpu *)word, nr);
+	if (unlikely(word & 3UL))
+		return false;
+	this_cpu_add(*(unsigned long __percpu *)word, nr);
 	preempt_enable_notrace();
-	return percpu;
+	return true;
 }
 
 void probe_get(struct pcpuref *ref);

@@ -75,17 +75,27 @@ static void lives_and_modes(struct test *t)
 	EXPECT_EQ(t, CALL(pcpuref_switch_to_atomic_sync, &ref), 0);
 	EXPECT_EQ(t, confirms, 1);
 
-	/* What the inline functions call in atomic mode. */
+	/*
+	 * What the inline functions call in atomic mode, with preemption
+	 * disabled, which these enable.
+	 */
+	preempt_disable_notrace();
 	CALL(__pcpuref_get_slow, &ref, 2);
+	preempt_disable_notrace();
 	EXPECT(t, CALL(__pcpuref_tryget_slow, &ref, 3));
+	preempt_disable_notrace();
 	EXPECT(t, CALL(__pcpuref_tryget_live_slow, &ref, 4));
 	EXPECT_EQ(t, CALL(pcpuref_read, &ref), 10);
+	preempt_disable_notrace();
 	CALL(__pcpuref_put_slow, &ref, 9);
 	EXPECT_EQ(t, pcpuref_read(&ref), 1);
 	EXPECT(t, CALL(pcpuref_switch_to_percpu, &ref));
 	/* ... and, called too late, in per-CPU mode. */
+	preempt_disable_notrace();
 	__pcpuref_get_slow(&ref, 1);
+	preempt_disable_notrace();
 	__pcpuref_put_slow(&ref, 1);
+	EXPECT_EQ(t, preempt_count(), 0);
 	EXPECT_EQ(t, pcpuref_read(&ref), 1);
 	EXPECT(t, !CALL(pcpuref_is_zero, &ref));
 

@@ -1,0 +1,711 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Measures pcpuref against what the kernel has, all in one run: each round
+ * takes every subject in turn, and the table shows the median and the quartiles
+ * over the rounds. Runs while the module is loaded; the results are in the log,
+ * as a table and, for programs, in lines that begin with "csv:".
+ * Documentation/performance.rst explains each row.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/completion.h>
+#include <linux/cpumask.h>
+#include <linux/err.h>
+#include <linux/kallsyms.h>
+#include <linux/kref.h>
+#include <linux/kthread.h>
+#include <linux/ktime.h>
+#include <linux/math64.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/percpu-refcount.h>
+#include <linux/refcount.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+#include <linux/srcu.h>
+#include <linux/utsname.h>
+
+#include "pcpuref.h"
+#include "pcpuref_inspect.h"
+
+static unsigned int rounds = 21;
+module_param(rounds, uint, 0444);
+MODULE_PARM_DESC(rounds, "How often each row is measured (21)");
+
+static unsigned int pairs = 100000;
+module_param(pairs, uint, 0444);
+MODULE_PARM_DESC(pairs, "Gets and puts of one measurement (100000)");
+
+static unsigned int mass = 10000;
+module_param(mass, uint, 0444);
+MODULE_PARM_DESC(mass, "References of the mass kill (10000)");
+
+static unsigned int million;
+module_param(million, uint, 0444);
+MODULE_PARM_DESC(million, "Also initialise so many references at once, and walk the registry (0: not)");
+
+/* --- What is measured ----------------------------------------------------- */
+
+static struct percpu_ref theirs, theirs_atomic;
+static struct pcpuref ours, ours_atomic;
+static refcount_t a_refcount = REFCOUNT_INIT(1);
+static struct kref a_kref = KREF_INIT(1);
+static atomic_long_t an_atomic = ATOMIC_LONG_INIT(1);
+DEFINE_STATIC_SRCU(a_srcu);
+static unsigned long __percpu *a_counter;
+
+static void nothing_theirs(struct percpu_ref *ref)
+{
+}
+
+static void nothing_ours(struct pcpuref *ref)
+{
+}
+
+static void nothing_kref(struct kref *kref)
+{
+}
+
+#define PAIRS(name, get, put)				\
+static noinline void name(unsigned int n)		\
+{							\
+	while (n--) {					\
+		get;					\
+		barrier();				\
+		put;					\
+		barrier();				\
+	}						\
+}
+
+static __always_inline void must(bool taken)
+{
+	WARN_ON_ONCE(!taken);
+}
+
+PAIRS(theirs_get_put, percpu_ref_get(&theirs), percpu_ref_put(&theirs))
+PAIRS(ours_get_put, pcpuref_get(&ours), pcpuref_put(&ours))
+PAIRS(refcount_get_put, refcount_inc(&a_refcount), must(!refcount_dec_and_test(&a_refcount)))
+PAIRS(kref_get_put, kref_get(&a_kref), kref_put(&a_kref, nothing_kref))
+PAIRS(atomic_get_put, atomic_long_inc(&an_atomic), must(!atomic_long_dec_and_test(&an_atomic)))
+PAIRS(bare_get_put, this_cpu_inc(*a_counter), this_cpu_dec(*a_counter))
+PAIRS(theirs_live_put, must(percpu_ref_tryget_live(&theirs)), percpu_ref_put(&theirs))
+PAIRS(ours_live_put, must(pcpuref_tryget_live(&ours)), pcpuref_put(&ours))
+PAIRS(theirs_atomic_get_put, percpu_ref_get(&theirs_atomic), percpu_ref_put(&theirs_atomic))
+PAIRS(ours_atomic_get_put, pcpuref_get(&ours_atomic), pcpuref_put(&ours_atomic))
+PAIRS(theirs_atomic_live_put, must(percpu_ref_tryget_live(&theirs_atomic)),
+      percpu_ref_put(&theirs_atomic))
+PAIRS(ours_atomic_live_put, must(pcpuref_tryget_live(&ours_atomic)), pcpuref_put(&ours_atomic))
+
+static noinline void srcu_lock_unlock(unsigned int n)
+{
+	while (n--) {
+		int index = srcu_read_lock(&a_srcu);
+
+		barrier();
+		srcu_read_unlock(&a_srcu, index);
+	}
+}
+
+/* What a get and nothing else compiles to. */
+static noinline void theirs_one_get(void)
+{
+	percpu_ref_get(&theirs);
+}
+
+static noinline void ours_one_get(void)
+{
+	pcpuref_get(&ours);
+}
+
+/* --- Statistics ----------------------------------------------------------- */
+
+#define MAX_ROUNDS	1001
+
+struct subject {
+	const char	*name;
+	void		(*loop)(unsigned int n);	/* so many pairs */
+	u64		(*once)(void);			/* or: ns of one step */
+	u64		*samples;
+};
+
+static int ascending(const void *a, const void *b)
+{
+	u64 x = *(const u64 *)a, y = *(const u64 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* In hundredths of a nanosecond. */
+static void line(const char *row, const struct subject *subject, unsigned int cpus, u64 base)
+{
+	u64 median = subject->samples[rounds / 2];
+	u64 low = subject->samples[rounds / 4], high = subject->samples[rounds * 3 / 4];
+	u64 ratio = base ? div64_u64(median * 1000, base) : 0;
+
+#define CENTS(x) div_u64(x, 100), (unsigned int)((x) - 100 * div_u64(x, 100))
+	pr_info("%-22s %-16s %4u %12llu.%02u %12llu.%02u %12llu.%02u %5llu.%03u\n",
+		row, subject->name, cpus, CENTS(median), CENTS(low), CENTS(high),
+		div_u64(ratio, 1000), (unsigned int)(ratio - 1000 * div_u64(ratio, 1000)));
+	pr_info("csv: %s,%s,%u,%llu.%02u,%llu.%02u,%llu.%02u,%llu.%03u\n",
+		row, subject->name, cpus, CENTS(median), CENTS(low), CENTS(high),
+		div_u64(ratio, 1000), (unsigned int)(ratio - 1000 * div_u64(ratio, 1000)));
+}
+
+/* The first subject is what the others are compared with. */
+static void table(const char *row, struct subject *subjects, unsigned int n, unsigned int cpus)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		sort(subjects[i].samples, rounds, sizeof(u64), ascending, NULL);
+	for (i = 0; i < n; i++)
+		line(row, &subjects[i], cpus, subjects[0].samples[rounds / 2]);
+}
+
+/* --- Pairs on several CPUs ------------------------------------------------ */
+
+struct runner {
+	struct task_struct	*task;
+	const struct subject	*subject;
+	unsigned int		pairs;
+	u64			ns;
+};
+
+static atomic_t at_start;
+
+static int run_thread(void *arg)
+{
+	struct runner *runner = arg;
+	u64 start;
+
+	atomic_dec(&at_start);
+	while (atomic_read(&at_start) > 0)
+		cpu_relax();
+	start = ktime_get_ns();
+	runner->subject->loop(runner->pairs);
+	runner->ns = ktime_get_ns() - start;
+
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return 0;
+}
+
+/* Mean time of a pair on a CPU, while so many CPUs are at it; 0: no memory. */
+static u64 run_pairs(const struct subject *subject, unsigned int cpus)
+{
+	struct runner *runners;
+	unsigned int i, n = 0;
+	u64 sum = 0;
+	int cpu;
+
+	runners = kcalloc(cpus, sizeof(*runners), GFP_KERNEL);
+	if (!runners)
+		return 0;
+	for_each_online_cpu(cpu) {
+		struct runner *runner = &runners[n];
+
+		runner->subject = subject;
+		runner->pairs = pairs;
+		runner->task = kthread_create(run_thread, runner, "pcpuref_bench");
+		if (IS_ERR(runner->task))
+			break;
+		kthread_bind(runner->task, cpu);
+		if (++n == cpus)
+			break;
+	}
+	atomic_set(&at_start, n);
+	for (i = 0; i < n; i++)
+		wake_up_process(runners[i].task);
+	for (i = 0; i < n; i++) {
+		while (!READ_ONCE(runners[i].ns))
+			schedule_timeout_uninterruptible(1);
+		kthread_stop(runners[i].task);
+		sum += runners[i].ns;
+	}
+	kfree(runners);
+	return n == cpus ? div64_u64(sum * 100, (u64)n * pairs) : 0;
+}
+
+static int measure_pairs(const char *row, struct subject *subjects, unsigned int n)
+{
+	unsigned int cpus, i, r;
+
+	for (cpus = 1; cpus <= 8 && cpus <= num_online_cpus(); cpus *= 2) {
+		for (r = 0; r < rounds; r++) {
+			for (i = 0; i < n; i++) {
+				subjects[i].samples[r] = run_pairs(&subjects[i], cpus);
+				if (!subjects[i].samples[r])
+					return -ENOMEM;
+			}
+			if (signal_pending(current))
+				return -EINTR;
+		}
+		table(row, subjects, n, cpus);
+	}
+	return 0;
+}
+
+/* --- Steps ---------------------------------------------------------------- */
+
+#define LIVES	64
+
+static struct percpu_ref their_refs[LIVES];
+static struct pcpuref our_refs[LIVES];
+static DECLARE_COMPLETION(done);
+
+static void done_theirs(struct percpu_ref *ref)
+{
+	complete(&done);
+}
+
+static void done_ours(struct pcpuref *ref)
+{
+	complete(&done);
+}
+
+static int must_init_theirs(struct percpu_ref *ref, percpu_ref_func_t *release)
+{
+	return percpu_ref_init(ref, release, PERCPU_REF_ALLOW_REINIT, GFP_KERNEL);
+}
+
+static int must_init_ours(struct pcpuref *ref, pcpuref_func_t *release)
+{
+	return pcpuref_init(ref, release, PCPUREF_ALLOW_REINIT, GFP_KERNEL);
+}
+
+static u64 theirs_init_exit(void)
+{
+	u64 start = ktime_get_ns();
+	int i, n;
+
+	for (n = 0; n < LIVES; n++)
+		if (must_init_theirs(&their_refs[n], nothing_theirs))
+			break;
+	for (i = 0; i < n; i++)
+		percpu_ref_exit(&their_refs[i]);
+	return n == LIVES ? div_u64(ktime_get_ns() - start, LIVES) : 0;
+}
+
+static u64 ours_init_exit_flags(unsigned int flags)
+{
+	u64 start = ktime_get_ns();
+	int i, n;
+
+	for (n = 0; n < LIVES; n++)
+		if (pcpuref_init(&our_refs[n], nothing_ours, flags, GFP_KERNEL))
+			break;
+	for (i = 0; i < n; i++)
+		pcpuref_exit(&our_refs[i]);
+	return n == LIVES ? div_u64(ktime_get_ns() - start, LIVES) : 0;
+}
+
+static u64 ours_init_exit(void)
+{
+	return ours_init_exit_flags(0);
+}
+
+static u64 ours_lazy_init_exit(void)
+{
+	return ours_init_exit_flags(PCPUREF_INIT_LAZY);
+}
+
+/* From a kill by @how to what completes "done". */
+#define THEIR_STEP(name, release, how)					\
+static u64 name(void)							\
+{									\
+	u64 start, end;							\
+									\
+	reinit_completion(&done);					\
+	if (must_init_theirs(&their_refs[0], release))			\
+		return 0;						\
+	start = ktime_get_ns();						\
+	how;								\
+	wait_for_completion(&done);					\
+	end = ktime_get_ns();						\
+	rcu_barrier();							\
+	percpu_ref_exit(&their_refs[0]);				\
+	return end - start;						\
+}
+
+#define OUR_STEP(name, release, how, waits)				\
+static u64 name(void)							\
+{									\
+	u64 start, end;							\
+									\
+	reinit_completion(&done);					\
+	if (must_init_ours(&our_refs[0], release))			\
+		return 0;						\
+	start = ktime_get_ns();						\
+	how;								\
+	if (waits)							\
+		wait_for_completion(&done);				\
+	end = ktime_get_ns();						\
+	pcpuref_barrier();						\
+	pcpuref_exit(&our_refs[0]);					\
+	return end - start;						\
+}
+
+THEIR_STEP(theirs_confirm, nothing_theirs,
+	   percpu_ref_kill_and_confirm(&their_refs[0], done_theirs))
+OUR_STEP(ours_confirm, nothing_ours, pcpuref_kill_and_confirm(&our_refs[0], done_ours), true)
+THEIR_STEP(theirs_release, done_theirs, percpu_ref_kill(&their_refs[0]))
+OUR_STEP(ours_release, done_ours, pcpuref_kill(&our_refs[0]), true)
+OUR_STEP(ours_kill_sync, nothing_ours, pcpuref_kill_sync(&our_refs[0]), false)
+OUR_STEP(ours_kill_and_wait, nothing_ours, pcpuref_kill_and_wait(&our_refs[0]), false)
+
+static u64 theirs_round_trip(void)
+{
+	u64 start = ktime_get_ns();
+
+	percpu_ref_switch_to_atomic_sync(&theirs);
+	percpu_ref_switch_to_percpu(&theirs);
+	return ktime_get_ns() - start;
+}
+
+static u64 ours_round_trip(void)
+{
+	u64 start = ktime_get_ns();
+
+	if (pcpuref_switch_to_atomic_sync(&ours) || !pcpuref_switch_to_percpu(&ours))
+		return 0;
+	return ktime_get_ns() - start;
+}
+
+/* --- Mass kill ------------------------------------------------------------ */
+
+static struct percpu_ref *their_mass;
+static struct pcpuref *our_mass;
+static atomic_t alive;
+
+static void dead_theirs(struct percpu_ref *ref)
+{
+	if (atomic_dec_and_test(&alive))
+		complete(&done);
+}
+
+static void dead_ours(struct pcpuref *ref)
+{
+	if (atomic_dec_and_test(&alive))
+		complete(&done);
+}
+
+static atomic_t next_victim;
+
+static void kill_theirs(unsigned int unused)
+{
+	int i;
+
+	while ((i = atomic_inc_return(&next_victim)) < mass)
+		percpu_ref_kill(&their_mass[i]);
+}
+
+static void kill_ours(unsigned int unused)
+{
+	int i;
+
+	while ((i = atomic_inc_return(&next_victim)) < mass)
+		pcpuref_kill(&our_mass[i]);
+}
+
+/* All CPUs at once. Time to the last release. */
+static u64 massacre(void (*loop)(unsigned int))
+{
+	struct subject subject = { .loop = loop };
+	u64 start;
+
+	reinit_completion(&done);
+	atomic_set(&alive, mass);
+	atomic_set(&next_victim, -1);
+	start = ktime_get_ns();
+	if (!run_pairs(&subject, num_online_cpus()))
+		return 0;
+	wait_for_completion(&done);
+	return ktime_get_ns() - start;
+}
+
+static u64 theirs_mass(void)
+{
+	unsigned int i, n;
+	u64 ns = 0;
+
+	for (n = 0; n < mass; n++)
+		if (must_init_theirs(&their_mass[n], dead_theirs))
+			break;
+	if (n == mass)
+		ns = massacre(kill_theirs);
+	rcu_barrier();
+	for (i = 0; i < n; i++)
+		percpu_ref_exit(&their_mass[i]);
+	return ns;
+}
+
+static u64 ours_mass(void)
+{
+	unsigned int i, n;
+	u64 ns = 0;
+
+	for (n = 0; n < mass; n++)
+		if (must_init_ours(&our_mass[n], dead_ours))
+			break;
+	if (n == mass)
+		ns = massacre(kill_ours);
+	pcpuref_barrier();
+	for (i = 0; i < n; i++)
+		pcpuref_exit(&our_mass[i]);
+	rcu_barrier();
+	return ns;
+}
+
+/* @times of the rounds are enough for what takes long. */
+static int measure_steps(const char *row, struct subject *subjects, unsigned int n,
+			 unsigned int times)
+{
+	unsigned int all = rounds, i, r;
+	int err = 0;
+
+	rounds = min(all, times);
+	for (r = 0; !err && r < rounds; r++) {
+		for (i = 0; !err && i < n; i++) {
+			subjects[i].samples[r] = 100 * subjects[i].once();
+			if (!subjects[i].samples[r])
+				err = -ENOMEM;
+			/* What it left to be freed is no burden of the next. */
+			rcu_barrier();
+		}
+		if (signal_pending(current))
+			err = -EINTR;
+	}
+	if (!err)
+		table(row, subjects, n, num_online_cpus());
+	rounds = all;
+	return err;
+}
+
+/* --- Bytes ---------------------------------------------------------------- */
+
+/* Of a function, from the symbol table: "name+0x0/0xSIZE [module]". */
+static unsigned int code_size(void *func)
+{
+	char text[KSYM_SYMBOL_LEN];
+	unsigned int size = 0;
+	char *at;
+
+	sprint_symbol(text, (unsigned long)func);
+	at = strchr(text, '/');
+	if (!at || sscanf(at, "/0x%x", &size) != 1)
+		return 0;
+	return size;
+}
+
+static int measure_bytes(void)
+{
+	static const unsigned int cpus[] = { 4, 64, 512 };
+	struct pcpuref_info info, lazy;
+	struct pcpuref ref;
+	unsigned int i;
+	int err;
+
+	if (!pcpuref_inspect(&ours, &info))
+		return -EINVAL;
+	err = pcpuref_init(&ref, nothing_ours, PCPUREF_INIT_LAZY, GFP_KERNEL);
+	if (err)
+		return err;
+	pcpuref_inspect(&ref, &lazy);
+	pcpuref_cancel_init(&ref);
+
+	for (i = 0; i < ARRAY_SIZE(cpus); i++) {
+		unsigned int percpu = cpus[i] * sizeof(long);
+		/* As its header and pahole tell: the part behind it is 64 bytes. */
+		unsigned int theirs_all = sizeof(struct percpu_ref) + 64 + percpu;
+		unsigned int ours_all = sizeof(struct pcpuref) + info.bytes + percpu;
+		unsigned int lazy_all = sizeof(struct pcpuref) + lazy.bytes + lazy.percpu_bytes;
+
+		pr_info("bytes at %3u CPUs: percpu_ref %u, pcpuref %u, lazy %u, lazy and hot %u\n",
+			cpus[i], theirs_all, ours_all, lazy_all, lazy_all + percpu);
+		pr_info("csv: bytes,percpu_ref,%u,%u\n", cpus[i], theirs_all);
+		pr_info("csv: bytes,pcpuref,%u,%u\n", cpus[i], ours_all);
+		pr_info("csv: bytes,lazy idle,%u,%u\n", cpus[i], lazy_all);
+		pr_info("csv: bytes,lazy hot,%u,%u\n", cpus[i], lazy_all + percpu);
+	}
+	pr_info("this machine: %u possible CPUs, pcpuref %zu per-CPU bytes\n",
+		num_possible_cpus(), info.percpu_bytes);
+	pr_info("code of a get: percpu_ref %u bytes, pcpuref %u bytes\n",
+		code_size(theirs_one_get), code_size(ours_one_get));
+	pr_info("csv: code,percpu_ref,1,%u\n", code_size(theirs_one_get));
+	pr_info("csv: code,pcpuref,1,%u\n", code_size(ours_one_get));
+	return 0;
+}
+
+/* What very many references cost the registry. */
+static int measure_million(unsigned int flags, const char *kind)
+{
+	struct pcpuref_walk walk = { };
+	struct pcpuref_info info;
+	u64 start, init, walked, exit;
+	unsigned int i, n, met = 0;
+	struct pcpuref *refs;
+
+	refs = kvcalloc(million, sizeof(*refs), GFP_KERNEL);
+	if (!refs)
+		return -ENOMEM;
+	start = ktime_get_ns();
+	for (n = 0; n < million; n++) {
+		if (pcpuref_init(&refs[n], nothing_ours, flags, GFP_KERNEL))
+			break;
+		cond_resched();
+	}
+	init = ktime_get_ns() - start;
+	start = ktime_get_ns();
+	while (pcpuref_walk_next(&walk, &info)) {
+		met++;
+		cond_resched();
+	}
+	pcpuref_walk_end(&walk);
+	walked = ktime_get_ns() - start;
+	start = ktime_get_ns();
+	for (i = 0; i < n; i++) {
+		pcpuref_exit(&refs[i]);
+		cond_resched();
+	}
+	exit = ktime_get_ns() - start;
+	kvfree(refs);
+	rcu_barrier();
+	pr_info("%u %s references at once: init %llu ns, registry walk %llu ns, exit %llu ns each; %u met\n",
+		n, kind, div_u64(init, n), div_u64(walked, met), div_u64(exit, n), met);
+	return n == million && met >= n ? 0 : -ENOMEM;
+}
+
+/* --- The run -------------------------------------------------------------- */
+
+static u64 samples[8][MAX_ROUNDS];
+
+#define SUBJECT(text, func, nr) { .name = text, .loop = func, .samples = samples[nr] }
+#define STEP(text, func, nr) { .name = text, .once = func, .samples = samples[nr] }
+
+static struct subject get_put[] = {
+	SUBJECT("percpu_ref", theirs_get_put, 0), SUBJECT("pcpuref", ours_get_put, 1),
+	SUBJECT("refcount_t", refcount_get_put, 2), SUBJECT("kref", kref_get_put, 3),
+	SUBJECT("atomic_long_t", atomic_get_put, 4), SUBJECT("srcu", srcu_lock_unlock, 5),
+	SUBJECT("bare per-CPU", bare_get_put, 6),
+};
+
+static struct subject live_put[] = {
+	SUBJECT("percpu_ref", theirs_live_put, 0), SUBJECT("pcpuref", ours_live_put, 1),
+};
+
+static struct subject atomic_pairs[] = {
+	SUBJECT("percpu_ref", theirs_atomic_get_put, 0),
+	SUBJECT("pcpuref", ours_atomic_get_put, 1),
+};
+
+static struct subject atomic_live_pairs[] = {
+	SUBJECT("percpu_ref", theirs_atomic_live_put, 0),
+	SUBJECT("pcpuref", ours_atomic_live_put, 1),
+};
+
+static struct subject init_exit[] = {
+	STEP("percpu_ref", theirs_init_exit, 0), STEP("pcpuref", ours_init_exit, 1),
+	STEP("pcpuref lazy", ours_lazy_init_exit, 2),
+};
+
+static struct subject to_confirm[] = {
+	STEP("percpu_ref", theirs_confirm, 0), STEP("pcpuref", ours_confirm, 1),
+	STEP("kill_sync", ours_kill_sync, 2),
+};
+
+static struct subject to_release[] = {
+	STEP("percpu_ref", theirs_release, 0), STEP("pcpuref", ours_release, 1),
+	STEP("kill_and_wait", ours_kill_and_wait, 2),
+};
+
+static struct subject round_trip[] = {
+	STEP("percpu_ref", theirs_round_trip, 0), STEP("pcpuref", ours_round_trip, 1),
+};
+
+static struct subject mass_kill[] = {
+	STEP("percpu_ref", theirs_mass, 0), STEP("pcpuref", ours_mass, 1),
+};
+
+static int run(void)
+{
+	int err;
+
+	pr_info("kernel %s, %u CPUs, %u rounds\n", utsname()->release, num_online_cpus(), rounds);
+	pr_info("%-22s %-16s %4s %15s %15s %15s %9s\n", "row", "subject", "CPUs",
+		"median/ns", "quartile/ns", "quartile/ns", "ratio");
+	err = measure_pairs("get+put", get_put, ARRAY_SIZE(get_put));
+	err = err ?: measure_pairs("tryget_live+put", live_put, ARRAY_SIZE(live_put));
+	err = err ?: measure_pairs("atomic get+put", atomic_pairs, ARRAY_SIZE(atomic_pairs));
+	err = err ?: measure_pairs("atomic live+put", atomic_live_pairs,
+				   ARRAY_SIZE(atomic_live_pairs));
+	err = err ?: measure_steps("init+exit", init_exit, ARRAY_SIZE(init_exit), rounds);
+	err = err ?: measure_steps("kill to confirm", to_confirm, ARRAY_SIZE(to_confirm), rounds);
+	err = err ?: measure_steps("kill to release", to_release, ARRAY_SIZE(to_release), rounds);
+	err = err ?: measure_steps("atomic and back", round_trip, ARRAY_SIZE(round_trip), rounds);
+	err = err ?: measure_steps("mass kill", mass_kill, ARRAY_SIZE(mass_kill), 5);
+	err = err ?: measure_bytes();
+	if (million)
+		err = err ?: measure_million(0, "default");
+	if (million)
+		err = err ?: measure_million(PCPUREF_INIT_LAZY, "lazy");
+	if (err)
+		pr_err("ended early: error %d\n", err);
+	else
+		pr_info("done\n");
+	return err;
+}
+
+static int __init bench_init(void)
+{
+	int err;
+
+	rounds = clamp_t(unsigned int, rounds, 4, MAX_ROUNDS);
+	a_counter = alloc_percpu(unsigned long);
+	their_mass = kvcalloc(mass, sizeof(*their_mass), GFP_KERNEL);
+	our_mass = kvcalloc(mass, sizeof(*our_mass), GFP_KERNEL);
+	if (!a_counter || !their_mass || !our_mass) {
+		err = -ENOMEM;
+		goto free;
+	}
+	err = must_init_theirs(&theirs, nothing_theirs);
+	if (err)
+		goto free;
+	err = percpu_ref_init(&theirs_atomic, nothing_theirs, PERCPU_REF_INIT_ATOMIC, GFP_KERNEL);
+	if (err)
+		goto exit_theirs;
+	err = must_init_ours(&ours, nothing_ours);
+	if (err)
+		goto exit_theirs_atomic;
+	err = pcpuref_init(&ours_atomic, nothing_ours, PCPUREF_INIT_ATOMIC, GFP_KERNEL);
+	if (err)
+		goto exit_ours;
+
+	err = run();
+
+	pcpuref_exit(&ours_atomic);
+exit_ours:
+	pcpuref_exit(&ours);
+	pcpuref_barrier();
+exit_theirs_atomic:
+	percpu_ref_exit(&theirs_atomic);
+exit_theirs:
+	percpu_ref_exit(&theirs);
+free:
+	kvfree(our_mass);
+	kvfree(their_mass);
+	free_percpu(a_counter);
+	return err;
+}
+
+/* All was done when it was loaded. */
+static void __exit bench_exit(void)
+{
+}
+
+module_init(bench_init);
+module_exit(bench_exit);
+
+MODULE_DESCRIPTION("Measures pcpuref against the kernel's reference counts");
+MODULE_VERSION(PCPUREF_VERSION);
+MODULE_LICENSE("GPL");

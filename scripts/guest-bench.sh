@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# The task of the machine that measures (bench.sh): parameters of the bench
+# module come as bench_arg=NAME=VALUE on the kernel's command line.
+
+args=
+for word in $(cat /proc/cmdline); do
+	case $word in
+	bench_arg=*) args="$args ${word#*=}" ;;
+	esac
+done
+rc=0
+insmod /modules/pcpuref.ko || rc=1
+# shellcheck disable=SC2086 # a list of words
+insmod /modules/pcpuref_bench.ko $args || rc=1
+rmmod pcpuref_bench || rc=1
+rmmod pcpuref || rc=1
+dmesg | sed -n 's/^.*pcpuref_bench: /bench: /p'
+exit $rc
