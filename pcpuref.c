@@ -279,15 +279,6 @@ MODULE_PARM_DESC(trace_events, "Print each state change to the log, as dynamic d
 
 /* --- What is seen from outside -------------------------------------------- */
 
-#define EVENTS(E) \
-	E(init) E(switch) E(kill) E(confirm) E(release) E(reinit) E(resurrect) E(exit)
-
-#define EVENT_ENUM(event)	EVENT_##event,
-enum event { EVENTS(EVENT_ENUM) };
-
-#define EVENT_NAME(event)	[EVENT_##event] = #event,
-static const char * const event_name[] = { EVENTS(EVENT_NAME) };
-
 #define EVENT_FORMAT \
 	"event=%s name=%s id=%llu ref=%p release=%ps mode=%s->%s count=%ld sum=%ld since_kill=%lldus\n"
 
@@ -301,27 +292,6 @@ static bool __pcpuref_logging(void)
 		return true;
 #endif
 	return READ_ONCE(trace_events);
-}
-
-static bool __pcpuref_traced(enum event what)
-{
-#define EVENT_TRACED(event) \
-	case EVENT_##event: return trace_pcpuref_##event##_enabled();
-
-	switch (what) {
-	EVENTS(EVENT_TRACED)
-	}
-	return false;
-}
-
-static void __pcpuref_trace(enum event what, const struct pcpuref_event *event)
-{
-#define EVENT_TRACE(name) \
-	case EVENT_##name: trace_pcpuref_##name(event); break;
-
-	switch (what) {
-	EVENTS(EVENT_TRACE)
-	}
 }
 
 /* Needs the lock, or the right to end a switch. */
@@ -341,9 +311,12 @@ static long __pcpuref_sum(const struct pcpuref_data *d)
 /* For a report also without the lock, when it says what was so a moment ago. */
 static const char *__pcpuref_mode(const struct pcpuref_data *d)
 {
-	if (!data_race(d->biased))
-		return "atomic";
-	return data_race(d->tagged) ? "switching" : "percpu";
+	/* Without the lock the two may not fit together. */
+	bool biased = data_race(d->biased);
+	/* The same. */
+	bool tagged = data_race(d->tagged);
+
+	return !biased ? "atomic" : tagged ? "switching" : "percpu";
 }
 
 static s64 __pcpuref_since_kill(u64 killed_at)
@@ -360,18 +333,20 @@ static long __pcpuref_shared(const struct pcpuref_data *d)
 }
 
 /* Every step comes through here, for the log and for tracepoints alike. */
-static void __pcpuref_event(const struct pcpuref_data *d, enum event what,
-			    const char *before, const char *after, long sum,
-			    unsigned long caller)
+static void __pcpuref_step_taken(const struct pcpuref_data *d, const char *what,
+				 void (*trace)(const struct pcpuref_event *event),
+				 bool traced, const char *before, const char *after,
+				 long sum, unsigned long caller)
 {
 	struct pcpuref_event event;
 	bool logging = __pcpuref_logging();
-	bool traced = __pcpuref_traced(what);
 
 	lockdep_assert_held(&d->lock);
 
 	if (likely(!logging && !traced))
 		return;
+	before = before ?: __pcpuref_mode(d);
+	after = after ?: before;
 	event = (struct pcpuref_event) {
 		.id = d->id,
 		.name = d->name,
@@ -384,24 +359,24 @@ static void __pcpuref_event(const struct pcpuref_data *d, enum event what,
 		.sum = d->biased && !sum ? __pcpuref_sum(d) : sum,
 		.since_kill = __pcpuref_since_kill(d->killed_at),
 		.caller = caller,
-		.what = event_name[what],
+		.what = what,
 	};
 	if (traced)
-		__pcpuref_trace(what, &event);
+		trace(&event);
 	if (logging)
-		pr_info(EVENT_FORMAT, event.what, event.name, event.id, event.ref,
+		pr_info(EVENT_FORMAT, what, event.name, event.id, event.ref,
 			event.release, before, after, event.count, event.sum,
 			event.since_kill);
 }
 
-/* A step that does not change the mode. */
-static void __pcpuref_step_event(const struct pcpuref_data *d, enum event what,
-				 unsigned long caller)
-{
-	const char *mode = __pcpuref_mode(d);
-
-	__pcpuref_event(d, what, mode, mode, 0, caller);
-}
+/*
+ * @event: a word, which names the step and its tracepoint
+ * @before, @after: NULL if the mode stays what it is
+ */
+#define __pcpuref_event(event, d, before, after, sum, caller)		\
+	__pcpuref_step_taken(d, #event, trace_pcpuref_##event,		\
+			     trace_pcpuref_##event##_enabled(),		\
+			     before, after, sum, caller)
 
 static noinline void __pcpuref_report(const struct pcpuref_event *event)
 {
@@ -419,6 +394,8 @@ static void __pcpuref_misuse(struct pcpuref_data *d, enum misuse what, long coun
 			     unsigned long caller)
 {
 	const char *mode = __pcpuref_mode(d);
+	/* For the report only: a kill on its way may or may not be in it. */
+	u64 killed_at = data_race(d->killed_at);
 
 	if (!READ_ONCE(d->ref) || test_and_set_bit(what, &d->reported))
 		return;
@@ -431,7 +408,7 @@ static void __pcpuref_misuse(struct pcpuref_data *d, enum misuse what, long coun
 		.before = mode,
 		.after = mode,
 		.count = count,
-		.since_kill = __pcpuref_since_kill(data_race(d->killed_at)),
+		.since_kill = __pcpuref_since_kill(killed_at),
 		.caller = caller,
 		.what = misuse_text[what],
 	});
@@ -655,7 +632,7 @@ static void __pcpuref_release(struct pcpuref_data *d)
 		struct pcpuref *ref = d->ref;
 
 		d->running = true;
-		__pcpuref_step_event(d, EVENT_release, 0);
+		__pcpuref_event(release, d, NULL, NULL, 0, 0);
 		raw_spin_unlock_irqrestore(&d->lock, flags);
 
 		/* From here on @ref may be reinitialised, exited or freed. */
@@ -824,7 +801,7 @@ static void __pcpuref_to_percpu(struct pcpuref_data *d)
 	 * Pairs with the address dependency in __pcpuref_add().
 	 */
 	smp_store_release(&d->ref->word, (unsigned long)d->counters);
-	__pcpuref_event(d, EVENT_switch, "atomic", "percpu", 0, d->requester);
+	__pcpuref_event(switch, d, "atomic", "percpu", 0, d->requester);
 }
 
 /*
@@ -888,7 +865,7 @@ static unsigned long __percpu *__pcpuref_fold(struct pcpuref_data *d, long sum)
 		d->counters = NULL;
 		__pcpuref_tag(d, READ_ONCE(d->ref->word) & __PCPUREF_TAGS);
 	}
-	__pcpuref_event(d, EVENT_switch, "switching", "atomic", sum, d->requester);
+	__pcpuref_event(switch, d, "switching", "atomic", sum, d->requester);
 	return unused;
 }
 
@@ -936,7 +913,7 @@ static void __pcpuref_grace_period_over(struct pcpuref_data *d)
 			struct pcpuref *ref = d->ref;
 
 			d->confirm_now[i]--;
-			__pcpuref_step_event(d, EVENT_confirm, 0);
+			__pcpuref_event(confirm, d, NULL, NULL, 0, 0);
 			raw_spin_unlock_irqrestore(&d->lock, flags);
 			confirm(ref);
 			raw_spin_lock_irqsave(&d->lock, flags);
@@ -1369,9 +1346,9 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 			  (d->tagged ? __PCPUREF_ATOMIC : 0) |
 			  (dead ? __PCPUREF_DEAD : 0));
 
-	if (unlikely(__pcpuref_logging() || __pcpuref_traced(EVENT_init))) {
+	if (unlikely(__pcpuref_logging() || trace_pcpuref_init_enabled())) {
 		raw_spin_lock_irqsave(&d->lock, irqflags);
-		__pcpuref_event(d, EVENT_init, "none", __pcpuref_mode(d), 0, _RET_IP_);
+		__pcpuref_event(init, d, "none", __pcpuref_mode(d), 0, _RET_IP_);
 		raw_spin_unlock_irqrestore(&d->lock, irqflags);
 	}
 	return 0;
@@ -1448,7 +1425,7 @@ static void __pcpuref_detach(struct pcpuref_data *d, unsigned long caller)
 
 	lockdep_assert_held(&d->lock);
 
-	__pcpuref_event(d, EVENT_exit, __pcpuref_mode(d), "none", 0, caller);
+	__pcpuref_event(exit, d, __pcpuref_mode(d), "none", 0, caller);
 	WRITE_ONCE(ref->word, __PCPUREF_ATOMIC | __PCPUREF_DEAD | EXITED |
 		   (d->zero ? 0 : NONZERO));
 	/* Pairs with the smp_load_acquire() in pcpuref_is_zero(). */
@@ -1528,7 +1505,7 @@ static void __pcpuref_kill(struct pcpuref_data *d, unsigned long caller)
 	d->requester = caller;
 	d->killed_at = ktime_get_mono_fast_ns();
 	__pcpuref_tag(d, __PCPUREF_ATOMIC | __PCPUREF_DEAD);
-	__pcpuref_event(d, EVENT_kill, before, __pcpuref_mode(d), 0, caller);
+	__pcpuref_event(kill, d, before, __pcpuref_mode(d), 0, caller);
 }
 
 /**
@@ -1756,7 +1733,7 @@ bool pcpuref_reinit(struct pcpuref *ref)
 		__pcpuref_misuse(d, REINIT_NONZERO, __pcpuref_held(d), _RET_IP_);
 	} else {
 		todo = __pcpuref_revive(d, _RET_IP_);
-		__pcpuref_step_event(d, EVENT_reinit, _RET_IP_);
+		__pcpuref_event(reinit, d, NULL, NULL, 0, _RET_IP_);
 		done = true;
 	}
 	__pcpuref_unlock(d, flags);
@@ -1796,7 +1773,7 @@ bool pcpuref_resurrect(struct pcpuref *ref)
 		__pcpuref_misuse(d, RESURRECT_LIVE, __pcpuref_held(d), _RET_IP_);
 	} else {
 		todo = __pcpuref_revive(d, _RET_IP_);
-		__pcpuref_step_event(d, EVENT_resurrect, _RET_IP_);
+		__pcpuref_event(resurrect, d, NULL, NULL, 0, _RET_IP_);
 		done = true;
 	}
 	__pcpuref_unlock(d, flags);
@@ -1819,7 +1796,7 @@ static void __pcpuref_want_atomic(struct pcpuref_data *d, unsigned long caller)
 		return;
 	d->requester = caller;
 	__pcpuref_tag(d, __PCPUREF_ATOMIC);
-	__pcpuref_event(d, EVENT_switch, before, "switching", 0, caller);
+	__pcpuref_event(switch, d, before, "switching", 0, caller);
 }
 
 /**

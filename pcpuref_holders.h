@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * pcpuref_holders.h - who holds a reference; the functions are in
- * pcpuref_holders.ko.
+ * Who holds a reference. The functions are in pcpuref_holders.ko.
  *
  * By call site, without a change of the source: a client that is compiled with
  * -DPCPUREF_DEBUG has its gets and puts accounted, by where they are called and

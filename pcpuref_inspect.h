@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * pcpuref_inspect.h - see the references of the whole system
+ * The references of the whole system, seen from outside.
  *
  * The core keeps a registry of every initialised reference. What looks at it
  * (tables, watchdogs, a client's own debug code) works on copies: a struct

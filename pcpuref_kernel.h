@@ -78,14 +78,14 @@ static inline bool pcpuref_in_nmi(void)
 }
 
 /* Since 6.10 a tracepoint's string remembers where it comes from. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
-#define pcpuref_assign_str(field, string)	__assign_str(field)
+#if KERNEL_VERSION(6, 10, 0) <= LINUX_VERSION_CODE
+#define pcpuref_assign_str(field, ...)		__assign_str(field)
 #else
 #define pcpuref_assign_str(field, string)	__assign_str(field, string)
 #endif
 
 /* A module can use the stack depot since it can have it initialised: 5.17. */
-#if IS_ENABLED(CONFIG_STACKDEPOT) && LINUX_VERSION_CODE >= KERNEL_VERSION(5, 17, 0)
+#if IS_ENABLED(CONFIG_STACKDEPOT) && KERNEL_VERSION(5, 17, 0) <= LINUX_VERSION_CODE
 #define PCPUREF_STACK_DEPOT	1
 #endif
 

@@ -17,47 +17,42 @@
 #include "pcpuref_kernel.h"
 
 DECLARE_EVENT_CLASS(pcpuref_step,
-	TP_PROTO(const struct pcpuref_event *event),
-	TP_ARGS(event),
-	TP_STRUCT__entry(
-		__field(u64, id)
-		__field(const void *, ref)
-		__field(void *, release)
-		__field(void *, caller)
-		__field(long, count)
-		__field(long, sum)
-		__field(s64, since_kill)
-		__string(name, event->name)
-		__string(module, event->module)
-		__string(before, event->before)
-		__string(after, event->after)
-		__string(what, event->what)
-	),
-	TP_fast_assign(
-		__entry->id = event->id;
-		__entry->ref = event->ref;
-		__entry->release = event->release;
-		__entry->caller = (void *)event->caller;
-		__entry->count = event->count;
-		__entry->sum = event->sum;
-		__entry->since_kill = event->since_kill;
-		pcpuref_assign_str(name, event->name);
-		pcpuref_assign_str(module, event->module);
-		pcpuref_assign_str(before, event->before);
-		pcpuref_assign_str(after, event->after);
-		pcpuref_assign_str(what, event->what);
-	),
-	TP_printk("event=%s name=%s module=%s id=%llu ref=%p release=%ps mode=%s->%s count=%ld sum=%ld since_kill=%lldus caller=%pS",
-		  __get_str(what), __get_str(name), __get_str(module),
-		  __entry->id, __entry->ref, __entry->release,
-		  __get_str(before), __get_str(after), __entry->count,
-		  __entry->sum, __entry->since_kill, __entry->caller)
+		    TP_PROTO(const struct pcpuref_event *event),
+		    TP_ARGS(event),
+		    TP_STRUCT__entry(__field(u64, id)
+				     __field(const void *, ref)
+				     __field(void *, release)
+				     __field(void *, caller)
+				     __field(long, count)
+				     __field(long, sum)
+				     __field(s64, since_kill)
+				     __string(name, event->name)
+				     __string(module, event->module)
+				     __string(before, event->before)
+				     __string(after, event->after)
+				     __string(what, event->what)),
+		    TP_fast_assign(__entry->id = event->id;
+				   __entry->ref = event->ref;
+				   __entry->release = event->release;
+				   __entry->caller = (void *)event->caller;
+				   __entry->count = event->count;
+				   __entry->sum = event->sum;
+				   __entry->since_kill = event->since_kill;
+				   pcpuref_assign_str(name, event->name);
+				   pcpuref_assign_str(module, event->module);
+				   pcpuref_assign_str(before, event->before);
+				   pcpuref_assign_str(after, event->after);
+				   pcpuref_assign_str(what, event->what);),
+		    TP_printk("event=%s name=%s module=%s id=%llu ref=%p release=%ps mode=%s->%s count=%ld sum=%ld since_kill=%lldus caller=%pS",
+			      __get_str(what), __get_str(name), __get_str(module),
+			      __entry->id, __entry->ref, __entry->release,
+			      __get_str(before), __get_str(after), __entry->count,
+			      __entry->sum, __entry->since_kill, __entry->caller)
 );
 
-#define PCPUREF_TRACEPOINT(event_name)					\
-DEFINE_EVENT(pcpuref_step, event_name,					\
-	TP_PROTO(const struct pcpuref_event *event),			\
-	TP_ARGS(event))
+#define PCPUREF_TRACEPOINT(event_name)						\
+	DEFINE_EVENT(pcpuref_step, event_name,					\
+		     TP_PROTO(const struct pcpuref_event *event), TP_ARGS(event))
 
 PCPUREF_TRACEPOINT(pcpuref_init);
 PCPUREF_TRACEPOINT(pcpuref_switch);

@@ -47,8 +47,8 @@ MODULE_PARM_DESC(million, "Also initialise so many references at once, and walk 
 
 /* --- What is measured ----------------------------------------------------- */
 
-static struct percpu_ref theirs, theirs_atomic;
-static struct pcpuref ours, ours_atomic;
+static struct percpu_ref theirs, their_atomic;
+static struct pcpuref ours, our_atomic;
 static refcount_t a_refcount = REFCOUNT_INIT(1);
 static struct kref a_kref = KREF_INIT(1);
 static atomic_long_t an_atomic = ATOMIC_LONG_INIT(1);
@@ -91,11 +91,10 @@ PAIRS(atomic_get_put, atomic_long_inc(&an_atomic), must(!atomic_long_dec_and_tes
 PAIRS(bare_get_put, this_cpu_inc(*a_counter), this_cpu_dec(*a_counter))
 PAIRS(theirs_live_put, must(percpu_ref_tryget_live(&theirs)), percpu_ref_put(&theirs))
 PAIRS(ours_live_put, must(pcpuref_tryget_live(&ours)), pcpuref_put(&ours))
-PAIRS(theirs_atomic_get_put, percpu_ref_get(&theirs_atomic), percpu_ref_put(&theirs_atomic))
-PAIRS(ours_atomic_get_put, pcpuref_get(&ours_atomic), pcpuref_put(&ours_atomic))
-PAIRS(theirs_atomic_live_put, must(percpu_ref_tryget_live(&theirs_atomic)),
-      percpu_ref_put(&theirs_atomic))
-PAIRS(ours_atomic_live_put, must(pcpuref_tryget_live(&ours_atomic)), pcpuref_put(&ours_atomic))
+PAIRS(their_slow_pair, percpu_ref_get(&their_atomic), percpu_ref_put(&their_atomic))
+PAIRS(our_slow_pair, pcpuref_get(&our_atomic), pcpuref_put(&our_atomic))
+PAIRS(their_slow_live, must(percpu_ref_tryget_live(&their_atomic)), percpu_ref_put(&their_atomic))
+PAIRS(our_slow_live, must(pcpuref_tryget_live(&our_atomic)), pcpuref_put(&our_atomic))
 
 static noinline void srcu_lock_unlock(unsigned int n)
 {
@@ -136,20 +135,31 @@ static int ascending(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* In hundredths of a nanosecond. */
+#define NUMBER	24
+
+/* A number of hundredths or thousandths, with its point. */
+static const char *fixed(char *text, u64 number, unsigned int unit)
+{
+	u32 rest;
+	u64 whole = div_u64_rem(number, unit, &rest);
+
+	snprintf(text, NUMBER, "%llu.%0*u", whole, unit == 100 ? 2 : 3, rest);
+	return text;
+}
+
+/* Samples are in hundredths of a nanosecond. */
 static void line(const char *row, const struct subject *subject, unsigned int cpus, u64 base)
 {
 	u64 median = subject->samples[rounds / 2];
 	u64 low = subject->samples[rounds / 4], high = subject->samples[rounds * 3 / 4];
 	u64 ratio = base ? div64_u64(median * 1000, base) : 0;
+	char text[4][NUMBER];
 
-#define CENTS(x) div_u64(x, 100), (unsigned int)((x) - 100 * div_u64(x, 100))
-	pr_info("%-22s %-16s %4u %12llu.%02u %12llu.%02u %12llu.%02u %5llu.%03u\n",
-		row, subject->name, cpus, CENTS(median), CENTS(low), CENTS(high),
-		div_u64(ratio, 1000), (unsigned int)(ratio - 1000 * div_u64(ratio, 1000)));
-	pr_info("csv: %s,%s,%u,%llu.%02u,%llu.%02u,%llu.%02u,%llu.%03u\n",
-		row, subject->name, cpus, CENTS(median), CENTS(low), CENTS(high),
-		div_u64(ratio, 1000), (unsigned int)(ratio - 1000 * div_u64(ratio, 1000)));
+	pr_info("%-22s %-16s %4u %15s %15s %15s %9s\n", row, subject->name, cpus,
+		fixed(text[0], median, 100), fixed(text[1], low, 100),
+		fixed(text[2], high, 100), fixed(text[3], ratio, 1000));
+	pr_info("csv: %s,%s,%u,%s,%s,%s,%s\n", row, subject->name, cpus,
+		text[0], text[1], text[2], text[3]);
 }
 
 /* The first subject is what the others are compared with. */
@@ -310,49 +320,84 @@ static u64 ours_lazy_init_exit(void)
 	return ours_init_exit_flags(PCPUREF_INIT_LAZY);
 }
 
-/* From a kill by @how to what completes "done". */
-#define THEIR_STEP(name, release, how)					\
-static u64 name(void)							\
-{									\
-	u64 start, end;							\
-									\
-	reinit_completion(&done);					\
-	if (must_init_theirs(&their_refs[0], release))			\
-		return 0;						\
-	start = ktime_get_ns();						\
-	how;								\
-	wait_for_completion(&done);					\
-	end = ktime_get_ns();						\
-	rcu_barrier();							\
-	percpu_ref_exit(&their_refs[0]);				\
-	return end - start;						\
+/* From a kill to what completes "done": the confirmation or the release. */
+static u64 theirs_step(percpu_ref_func_t *release, percpu_ref_func_t *confirm)
+{
+	u64 start, end;
+
+	reinit_completion(&done);
+	if (must_init_theirs(&their_refs[0], release))
+		return 0;
+	start = ktime_get_ns();
+	percpu_ref_kill_and_confirm(&their_refs[0], confirm);
+	wait_for_completion(&done);
+	end = ktime_get_ns();
+	rcu_barrier();
+	percpu_ref_exit(&their_refs[0]);
+	return end - start;
 }
 
-#define OUR_STEP(name, release, how, waits)				\
-static u64 name(void)							\
-{									\
-	u64 start, end;							\
-									\
-	reinit_completion(&done);					\
-	if (must_init_ours(&our_refs[0], release))			\
-		return 0;						\
-	start = ktime_get_ns();						\
-	how;								\
-	if (waits)							\
-		wait_for_completion(&done);				\
-	end = ktime_get_ns();						\
-	pcpuref_barrier();						\
-	pcpuref_exit(&our_refs[0]);					\
-	return end - start;						\
+static u64 ours_step(pcpuref_func_t *release, pcpuref_func_t *confirm)
+{
+	u64 start, end;
+
+	reinit_completion(&done);
+	if (must_init_ours(&our_refs[0], release))
+		return 0;
+	start = ktime_get_ns();
+	pcpuref_kill_and_confirm(&our_refs[0], confirm);
+	wait_for_completion(&done);
+	end = ktime_get_ns();
+	pcpuref_barrier();
+	pcpuref_exit(&our_refs[0]);
+	return end - start;
 }
 
-THEIR_STEP(theirs_confirm, nothing_theirs,
-	   percpu_ref_kill_and_confirm(&their_refs[0], done_theirs))
-OUR_STEP(ours_confirm, nothing_ours, pcpuref_kill_and_confirm(&our_refs[0], done_ours), true)
-THEIR_STEP(theirs_release, done_theirs, percpu_ref_kill(&their_refs[0]))
-OUR_STEP(ours_release, done_ours, pcpuref_kill(&our_refs[0]), true)
-OUR_STEP(ours_kill_sync, nothing_ours, pcpuref_kill_sync(&our_refs[0]), false)
-OUR_STEP(ours_kill_and_wait, nothing_ours, pcpuref_kill_and_wait(&our_refs[0]), false)
+/* The same by a call that waits by itself. */
+static u64 ours_wait(int (*kill)(struct pcpuref *ref))
+{
+	u64 start, end;
+	int err;
+
+	if (must_init_ours(&our_refs[0], nothing_ours))
+		return 0;
+	start = ktime_get_ns();
+	err = kill(&our_refs[0]);
+	end = ktime_get_ns();
+	pcpuref_barrier();
+	pcpuref_exit(&our_refs[0]);
+	return err ? 0 : end - start;
+}
+
+static u64 theirs_confirm(void)
+{
+	return theirs_step(nothing_theirs, done_theirs);
+}
+
+static u64 ours_confirm(void)
+{
+	return ours_step(nothing_ours, done_ours);
+}
+
+static u64 ours_kill_sync(void)
+{
+	return ours_wait(pcpuref_kill_sync);
+}
+
+static u64 theirs_release(void)
+{
+	return theirs_step(done_theirs, NULL);
+}
+
+static u64 ours_release(void)
+{
+	return ours_step(done_ours, NULL);
+}
+
+static u64 ours_kill_and_wait(void)
+{
+	return ours_wait(pcpuref_kill_and_wait);
+}
 
 static u64 theirs_round_trip(void)
 {
@@ -595,13 +640,13 @@ static struct subject live_put[] = {
 };
 
 static struct subject atomic_pairs[] = {
-	SUBJECT("percpu_ref", theirs_atomic_get_put, 0),
-	SUBJECT("pcpuref", ours_atomic_get_put, 1),
+	SUBJECT("percpu_ref", their_slow_pair, 0),
+	SUBJECT("pcpuref", our_slow_pair, 1),
 };
 
 static struct subject atomic_live_pairs[] = {
-	SUBJECT("percpu_ref", theirs_atomic_live_put, 0),
-	SUBJECT("pcpuref", ours_atomic_live_put, 1),
+	SUBJECT("percpu_ref", their_slow_live, 0),
+	SUBJECT("pcpuref", our_slow_live, 1),
 };
 
 static struct subject init_exit[] = {
@@ -671,24 +716,24 @@ static int __init bench_init(void)
 	err = must_init_theirs(&theirs, nothing_theirs);
 	if (err)
 		goto free;
-	err = percpu_ref_init(&theirs_atomic, nothing_theirs, PERCPU_REF_INIT_ATOMIC, GFP_KERNEL);
+	err = percpu_ref_init(&their_atomic, nothing_theirs, PERCPU_REF_INIT_ATOMIC, GFP_KERNEL);
 	if (err)
 		goto exit_theirs;
 	err = must_init_ours(&ours, nothing_ours);
 	if (err)
-		goto exit_theirs_atomic;
-	err = pcpuref_init(&ours_atomic, nothing_ours, PCPUREF_INIT_ATOMIC, GFP_KERNEL);
+		goto exit_their_atomic;
+	err = pcpuref_init(&our_atomic, nothing_ours, PCPUREF_INIT_ATOMIC, GFP_KERNEL);
 	if (err)
 		goto exit_ours;
 
 	err = run();
 
-	pcpuref_exit(&ours_atomic);
+	pcpuref_exit(&our_atomic);
 exit_ours:
 	pcpuref_exit(&ours);
 	pcpuref_barrier();
-exit_theirs_atomic:
-	percpu_ref_exit(&theirs_atomic);
+exit_their_atomic:
+	percpu_ref_exit(&their_atomic);
 exit_theirs:
 	percpu_ref_exit(&theirs);
 free:

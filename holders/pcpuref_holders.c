@@ -127,6 +127,7 @@ struct account {
  * @pid: the task that took it
  * @comm: and its name
  * @time: when, in ns of the monotonic clock
+ * @depth: of @stack, without the stack depot
  * @stack: where from
  */
 struct pcpuref_tracker {

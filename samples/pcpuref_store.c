@@ -53,7 +53,8 @@ MODULE_PARM_DESC(pause_ms, "What a writer sleeps after each step, in ms");
  * @ref: counts the users; the store's own reference is the initial one
  * @name: names @ref in messages, so it must live as long as @ref
  * @state: IN_USE, or RELEASED from the last release on
- * @left, @right: equal whenever somebody has a reference
+ * @left: equal to @right whenever somebody has a reference
+ * @right: equal to @left
  * @closed: odd from the confirmation of a kill to the reinit
  * @removed: no longer in the table, so release frees it
  * @rcu: for freeing, since a lookup may still look at @ref

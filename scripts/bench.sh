@@ -39,7 +39,7 @@ SMP=${SMP:-8} MEM=${MEM:-2G} TIMEOUT=${TIMEOUT:-1800} "$top/scripts/vm.sh" \
 	"$IMAGE" "$work/initramfs" "$log" quiet loglevel=2 log_buf_len=1M "$@" || rc=$?
 sed -n 's/^bench: //p' "$log" | tr -d '\r' >"$work/lines"
 grep -v '^csv: ' "$work/lines" || :
-grep -qx done "$work/lines" || {
+grep -qx "done" "$work/lines" || {
 	tail -n 20 "$log"
 	die "the measurement did not come to its end, see $log"
 }

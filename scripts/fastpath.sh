@@ -25,7 +25,7 @@ rc=0
 unifdef -UPCPUREF_DEBUG -o "$build/stripped/pcpuref.h" "$top/pcpuref.h" || rc=$?
 [ "$rc" -eq 1 ] || die "nothing to remove from pcpuref.h: unifdef returned $rc"
 cp "$top/pcpuref.h" "$top/pcpuref_holders.h" "$build/"
-cp "$top/selftests/fastpath/bare.c" "$build/bare.c"
+cp "$top/selftests/fastpath/bare.c" "$top/selftests/fastpath/bare.h" "$build/"
 for variant in plain without debug; do
 	cp "$top/selftests/fastpath/probe.c" "$build/$variant.c"
 done

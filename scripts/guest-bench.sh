@@ -4,12 +4,7 @@
 # The task of the machine that measures (bench.sh): parameters of the bench
 # module come as bench_arg=NAME=VALUE on the kernel's command line.
 
-args=
-for word in $(cat /proc/cmdline); do
-	case $word in
-	bench_arg=*) args="$args ${word#*=}" ;;
-	esac
-done
+args=$(tr ' ' '\n' </proc/cmdline | sed -n 's/^bench_arg=//p')
 rc=0
 insmod /modules/pcpuref.ko || rc=1
 # shellcheck disable=SC2086 # a list of words

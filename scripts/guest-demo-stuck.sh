@@ -4,12 +4,11 @@
 # The task of the machine that shows a stuck reference (demo-stuck.sh).
 
 export MODDIR=/modules
-for word in $(cat /proc/cmdline); do
-	case $word in
-	stuck_secs=*) export STUCK_SECS="${word#*=}" ;;
-	stuck_arg=*) export STUCK_ARGS="${STUCK_ARGS:-} ${word#*=}" ;;
-	esac
-done
+words=$(tr ' ' '\n' </proc/cmdline)
+stuck_secs=$(echo "$words" | sed -n 's/^stuck_secs=//p')
+[ -z "$stuck_secs" ] || export STUCK_SECS="$stuck_secs"
+STUCK_ARGS=$(echo "$words" | sed -n 's/^stuck_arg=//p' | tr '\n' ' ')
+export STUCK_ARGS
 cd /samples || exit 1
 sh ./demo-stuck-init.sh
 rc=$?

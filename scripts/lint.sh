@@ -61,8 +61,9 @@ eval "$assignments"
 	C=2 CHECK=sparse kunit >>"$work/out" 2>&1 || :
 result sparse
 
-"$source/scripts/kernel-doc" -none -Wall pcpuref.h pcpuref_kref.h pcpuref.c \
-	>"$work/out" 2>&1 || :
+# shellcheck disable=SC2046
+"$source/scripts/kernel-doc" -none -Wall $(grep -v '^kunit/\|^selftests/\|^bench/' \
+	"$work/c-files") >"$work/out" 2>&1 || :
 result kernel-doc
 
 # shellcheck disable=SC2046

@@ -23,11 +23,32 @@ log=$3
 shift 3
 need_packages qemu-system-x86
 
-# A /dev/kvm that is there may still not work: only a try tells.
+# A /dev/kvm that is there may still not work, or not for all that a kernel
+# does when it boots: only a try tells. Without a root the kernel panics, which
+# ends it; one that hangs is not worth more patience. Told once for each boot of
+# this machine.
+kvm_works()
+{
+	[ -w /dev/kvm ] || return 1
+	_boot=$(cat /proc/sys/kernel/random/boot_id)
+	_told=$cache/kvm-$_boot
+	if [ ! -e "$_told" ]; then
+		if timeout -k 1 20 qemu-system-x86_64 -accel kvm -cpu max \
+			-m 512M -smp 2 -nographic -no-reboot -nic none \
+			-monitor none -serial stdio -kernel "$image" \
+			-append "console=ttyS0 panic=-1" 2>/dev/null </dev/null |
+			grep -q 'Kernel panic'; then
+			echo yes >"$_told"
+		else
+			echo no >"$_told"
+			say "KVM does not work here: emulating"
+		fi
+	fi
+	[ "$(cat "$_told")" = yes ]
+}
+
 accel="-accel tcg,thread=multi"
-if [ -w /dev/kvm ] && echo quit | timeout 20 qemu-system-x86_64 \
-	-accel kvm -machine q35 -cpu host -S -display none -serial none \
-	-monitor stdio >/dev/null 2>&1; then
+if kvm_works; then
 	accel="-accel kvm"
 fi
 

@@ -101,7 +101,7 @@ grep -q '^ *take_token+' "$tmp/slice" || against_me="$against_me not in the stac
 judge
 
 check cost
-diag "$(grep 'cost: ' "$tmp/slice" || :)"
+diag "$(grep 'a pair takes ' "$tmp/slice" || :)"
 judge
 
 mark

@@ -186,6 +186,12 @@ static void tell_end(struct seen *seen, const struct pcpuref_event *event,
 			reports, reports == 1 ? "" : "s");
 }
 
+/* This CPU's own. Pairs with the READ_ONCE() in stats_show(). */
+static void add(u64 *to, u64 n)
+{
+	WRITE_ONCE(*to, *to + n);
+}
+
 static void total(enum kind kind, const struct pcpuref_event *event)
 {
 	struct totals *t;
@@ -193,11 +199,12 @@ static void total(enum kind kind, const struct pcpuref_event *event)
 
 	local_irq_save(flags);
 	t = this_cpu_ptr(&totals);
-	t->events[kind]++;
+	add(&t->events[kind], 1);
 	if (kind == RELEASE && event->since_kill >= 0) {
-		t->kill_to_release += event->since_kill;
-		t->timed++;
-		t->worst = max_t(u64, t->worst, event->since_kill);
+		add(&t->kill_to_release, event->since_kill);
+		add(&t->timed, 1);
+		if (event->since_kill > t->worst)
+			WRITE_ONCE(t->worst, event->since_kill);
 	}
 	local_irq_restore(flags);
 }
@@ -271,23 +278,31 @@ static unsigned int history_of(u64 id, struct record *to)
 	return n;
 }
 
-#define RECORD_FORMAT	"%8llu ms ago: %s mode=%s->%s count=%ld sum=%ld cpu=%d task=%s/%d caller=%pS\n"
-#define RECORD_ARGS(r, now) \
-	div_u64((now) - (r)->time, NSEC_PER_MSEC), (r)->what, (r)->before, (r)->after, \
-	(r)->count, (r)->sum, (r)->cpu, (r)->comm, (r)->pid, (void *)(r)->caller
+#define RECORD_SIZE	256
+
+static const char *record_line(char *line, const struct record *record, u64 now)
+{
+	scnprintf(line, RECORD_SIZE,
+		  "%8llu ms ago: %s mode=%s->%s count=%ld sum=%ld cpu=%d task=%s/%d caller=%pS",
+		  div_u64(now - record->time, NSEC_PER_MSEC), record->what,
+		  record->before, record->after, record->count, record->sum,
+		  record->cpu, record->comm, record->pid, (void *)record->caller);
+	return line;
+}
 
 /* Somebody has a reference dumped to the log: add its history. */
 static void on_dump(void *data, const struct pcpuref_event *event)
 {
 	struct record ring[HISTORY];
-	u64 now;
+	char line[RECORD_SIZE];
 	unsigned int i, n;
+	u64 now;
 
 	n = history_of(event->id, ring);
 	now = ktime_get_mono_fast_ns();
 	for (i = 0; i < n; i++)
-		pr_info("id=%llu history: " RECORD_FORMAT, event->id,
-			RECORD_ARGS(&ring[i], now));
+		pr_info("id=%llu history: %s\n", event->id,
+			record_line(line, &ring[i], now));
 }
 
 /* --- Scans ---------------------------------------------------------------- */
@@ -575,6 +590,7 @@ static int ref_show(struct seq_file *m, void *unused)
 {
 	u64 id = *(u64 *)m->private;
 	struct record ring[HISTORY];
+	char line[RECORD_SIZE];
 	struct pcpuref_info info;
 	unsigned int i, n;
 	long *counts;
@@ -616,7 +632,7 @@ static int ref_show(struct seq_file *m, void *unused)
 
 	n = history_of(id, ring);
 	for (i = 0; i < n; i++)
-		seq_printf(m, RECORD_FORMAT, RECORD_ARGS(&ring[i], now));
+		seq_printf(m, "%s\n", record_line(line, &ring[i], now));
 	return 0;
 }
 
@@ -644,10 +660,10 @@ static int stats_show(struct seq_file *m, void *unused)
 		const struct totals *t = per_cpu_ptr(&totals, cpu);
 
 		for (i = 0; i < KINDS; i++)
-			sum.events[i] += data_race(t->events[i]);
-		sum.kill_to_release += data_race(t->kill_to_release);
-		sum.timed += data_race(t->timed);
-		sum.worst = max(sum.worst, data_race(t->worst));
+			sum.events[i] += READ_ONCE(t->events[i]);
+		sum.kill_to_release += READ_ONCE(t->kill_to_release);
+		sum.timed += READ_ONCE(t->timed);
+		sum.worst = max_t(u64, sum.worst, READ_ONCE(t->worst));
 	}
 
 	seq_printf(m, "refs                       %llu\n", refs);
@@ -702,33 +718,56 @@ static const struct file_operations dump_fops = {
 
 /* --- The module ----------------------------------------------------------- */
 
-#define PROBES(P) \
-	P(init, INIT) P(switch, SWITCH) P(kill, KILL) P(confirm, CONFIRM) \
-	P(release, RELEASE) P(reinit, REINIT) P(resurrect, RESURRECT) \
-	P(exit, EXIT) P(misuse, MISUSE)
+typedef void (probe_t)(void *data, const struct pcpuref_event *event);
 
-static void detach(void)
+struct attachment {
+	int	(*attach)(probe_t *probe, void *data);
+	int	(*detach)(probe_t *probe, void *data);
+	probe_t	*probe;
+	void	*data;
+};
+
+#define ON(event, probe, kind) {			\
+	register_trace_pcpuref_##event,			\
+	unregister_trace_pcpuref_##event,		\
+	probe, (void *)(kind),				\
+}
+
+static const struct attachment attachments[] = {
+	ON(init, on_event, INIT),
+	ON(switch, on_event, SWITCH),
+	ON(kill, on_event, KILL),
+	ON(confirm, on_event, CONFIRM),
+	ON(release, on_event, RELEASE),
+	ON(reinit, on_event, REINIT),
+	ON(resurrect, on_event, RESURRECT),
+	ON(exit, on_event, EXIT),
+	ON(misuse, on_event, MISUSE),
+	ON(dump, on_dump, 0),
+};
+
+static void detach(unsigned int attached)
 {
-#define DETACH(event, kind) \
-	unregister_trace_pcpuref_##event(on_event, (void *)kind);
-
-	PROBES(DETACH)
-	unregister_trace_pcpuref_dump(on_dump, NULL);
+	while (attached--)
+		attachments[attached].detach(attachments[attached].probe,
+					     attachments[attached].data);
 	tracepoint_synchronize_unregister();
 }
 
 static int attach(void)
 {
-	int err = 0;
+	unsigned int i;
 
-#define ATTACH(event, kind) \
-	err = err ?: register_trace_pcpuref_##event(on_event, (void *)kind);
+	for (i = 0; i < ARRAY_SIZE(attachments); i++) {
+		int err = attachments[i].attach(attachments[i].probe,
+						attachments[i].data);
 
-	PROBES(ATTACH)
-	err = err ?: register_trace_pcpuref_dump(on_dump, NULL);
-	if (err)
-		detach();
-	return err;
+		if (err) {
+			detach(i);
+			return err;
+		}
+	}
+	return 0;
 }
 
 static int __init pcpuref_watch_init(void)
@@ -760,7 +799,7 @@ static void __exit pcpuref_watch_exit(void)
 	unsigned long id;
 
 	if (have_events)
-		detach();
+		detach(ARRAY_SIZE(attachments));
 	WRITE_ONCE(running, false);
 	cancel_delayed_work_sync(&watch_work);
 	cancel_delayed_work_sync(&sync_work);

@@ -14,16 +14,7 @@
 #include <linux/rcupdate.h>
 #include <linux/types.h>
 
-struct pcpuref {
-	unsigned long	word;
-	void		*data;
-	void		*release;
-};
-
-void __pcpuref_get_slow(struct pcpuref *ref, unsigned long nr);
-bool __pcpuref_tryget_slow(struct pcpuref *ref, unsigned long nr);
-bool __pcpuref_tryget_live_slow(struct pcpuref *ref, unsigned long nr);
-void __pcpuref_put_slow(struct pcpuref *ref, unsigned long nr);
+#include "bare.h"
 
 static __always_inline bool add(struct pcpuref *ref, unsigned long nr)
 {
@@ -38,7 +29,6 @@ static __always_inline bool add(struct pcpuref *ref, unsigned long nr)
 	return true;
 }
 
-void probe_get(struct pcpuref *ref);
 void probe_get(struct pcpuref *ref)
 {
 	if (unlikely(!add(ref, 1))) {
@@ -47,7 +37,6 @@ void probe_get(struct pcpuref *ref)
 	}
 }
 
-void probe_put(struct pcpuref *ref);
 void probe_put(struct pcpuref *ref)
 {
 	if (unlikely(!add(ref, -1UL))) {
@@ -56,7 +45,6 @@ void probe_put(struct pcpuref *ref)
 	}
 }
 
-void probe_put_many(struct pcpuref *ref, unsigned long nr);
 void probe_put_many(struct pcpuref *ref, unsigned long nr)
 {
 	if (unlikely(!add(ref, -nr))) {
@@ -65,13 +53,11 @@ void probe_put_many(struct pcpuref *ref, unsigned long nr)
 	}
 }
 
-bool probe_tryget(struct pcpuref *ref);
 bool probe_tryget(struct pcpuref *ref)
 {
 	return likely(add(ref, 1)) || __pcpuref_tryget_slow(ref, 1);
 }
 
-bool probe_tryget_live(struct pcpuref *ref);
 bool probe_tryget_live(struct pcpuref *ref)
 {
 	return likely(add(ref, 1)) || __pcpuref_tryget_live_slow(ref, 1);

@@ -324,7 +324,7 @@ static void cost(struct test *t)
 		pcpuref_put(&ref);
 	}
 	noted = ktime_get_ns() - start;
-	pr_info("cost: %llu ns a pair, %llu ns with accounts\n", div_u64(bare, rounds),
+	pr_info("a pair takes %llu ns, with accounts %llu ns\n", div_u64(bare, rounds),
 		div_u64(noted, rounds));
 	EXPECT(t, bare && noted);
 	end(t, &ref, 0);

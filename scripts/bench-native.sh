@@ -1,0 +1,80 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# bench-native.sh [KERNEL]: measure gets and puts on this processor, in an
+# ordinary process: no root, no virtual machine. The code is what the kernel
+# build makes of pcpuref.h, and of the kernel's own counts, against the headers
+# of Debian's KERNEL (6.12); bench/native/main.c says how a process can run it.
+#
+# Prints a table, and writes it to bench-results/ below the cache or to the
+# folder $BENCH_OUT, as CSV. ROUNDS (100) is how often each subject is measured,
+# THREADS (as many as there are CPUs) how many are at it at most. Fails if a
+# subject is missing or does not count as it should, never for a measured time.
+
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+
+# Before anything is fetched.
+[ "$(uname -sm)" = "Linux x86_64" ] || {
+	echo "bench-native runs on Linux on 64-bit x86 only, this is $(uname -sm)." >&2
+	echo "It needs %gs for per-CPU accesses; \"make bench\" measures in a virtual machine." >&2
+	exit 2
+}
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
+
+kernel=${1:-6.12}
+need_build_packages
+assignments=$("$top/scripts/stock-kernel.sh" "$kernel")
+eval "$assignments"
+work_dir "bench-native-$kernel"
+build=$work/build
+out=${BENCH_OUT:-$cache/bench-results}
+csv=$out/bench-native-$kernel.csv
+mkdir -p "$out"
+
+rm -rf "$build"
+mkdir -p "$build"
+cp "$top"/bench/native/*.[chS] "$top/pcpuref.h" "$top/pcpuref_kref.h" "$build/"
+# To the kernel build each object is a whole module, so that it gets all that a
+# module's code gets; no module is made of it, so nothing is resolved.
+cat >"$build/Kbuild" <<END
+obj-m := fastpath.o rcu.o
+ccflags-y := -I$build
+END
+make -C "$KDIR" M="$build" fastpath.o rcu.o >"$work/log" 2>&1 || {
+	cat "$work/log" >&2
+	die "the kernel build does not make the objects, see $work/log"
+}
+# A name that the linker makes a start and an end for.
+for object in fastpath rcu; do
+	objcopy --rename-section .return_sites=return_sites "$build/$object.o"
+done
+gcc -O2 -Wall -Wextra -Werror -static -no-pie -pthread -I "$build" \
+	-o "$build/native" "$build/main.c" "$build/stubs.S" \
+	"$build/fastpath.o" "$build/rcu.o" >"$work/log" 2>&1 || {
+	cat "$work/log" >&2
+	die "the objects do not link (bench/native/stubs.S stands in for the kernel), see $work/log"
+}
+
+echo "processor: $(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1), $(nproc) CPUs"
+rm -f "$csv"
+"$build/native" "${ROUNDS:-100}" "${THREADS:-$(nproc)}" "$csv" ||
+	die "the measurement ended with status $?"
+
+while read -r subject; do
+	grep -q "^$subject,1,[0-9]" "$csv" || die "no measurement of $subject in $csv"
+done <<END
+get+put,percpu_ref
+get+put,pcpuref
+get+put,refcount_t
+get+put,kref
+get+put,atomic_long_t
+get+put,pcpuref_kref
+get+put,bare per-CPU
+tryget_live+put,percpu_ref
+tryget_live+put,pcpuref
+tryget_live+put,kref
+tryget_live+put,pcpuref_kref
+END
+say "numbers: $csv"
