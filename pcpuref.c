@@ -100,9 +100,9 @@
 #define DEAD	(-(BIAS / 2))
 
 /* Further tags of a word that has no counters any more. */
-#define EXITED		BIT(2)
-#define NONZERO		BIT(3)	/* the count was not zero at exit */
-#define REPORTED	BIT(4)	/* use after exit has been reported */
+#define EXITED		BIT(3)
+#define NONZERO		BIT(4)	/* the count was not zero at exit */
+#define REPORTED	BIT(5)	/* use after exit has been reported */
 #define ALL_TAGS	(__PCPUREF_TAGS | EXITED | NONZERO | REPORTED)
 
 /* How many different confirm callbacks can wait for grace periods at a time. */
@@ -125,6 +125,7 @@ enum misuse {
 	USE_AFTER_EXIT,
 	USE_WITHOUT_INIT,
 	USE_MOVED,
+	MIXED_READERS,
 };
 
 static const char * const misuse_text[] = {
@@ -144,6 +145,7 @@ static const char * const misuse_text[] = {
 	[USE_AFTER_EXIT]	= "use after exit",
 	[USE_WITHOUT_INIT]	= "use without init",
 	[USE_MOVED]		= "use of a reference that was moved, or races with exit and init",
+	[MIXED_READERS]		= "get compiled for other readers than init",
 };
 
 /**
@@ -176,6 +178,7 @@ static const char * const misuse_text[] = {
  * @own: the grace period's own reference is part of the count
  * @releasing: some context is in charge of calling release
  * @running: release is being called at this moment
+ * @readers: the word's tag for how gets and puts are compiled; never changes
  * @life: number of the present life, from 1; 0 for one that began dead
  * @ended: lives whose count reached zero
  * @returned: lives whose release has returned
@@ -193,7 +196,8 @@ static const char * const misuse_text[] = {
  * @deferred: in a CPU's list of what could not be done at once, or in hot_list
  * @id: its number, and which part of the registry it is in
  * @node: there, under the lock of that part
- * @rcu: for the grace period, and at the end for freeing
+ * @next: in a batch that waits for a grace period, or at the end to be freed
+ * @rcu: the same, when there is no batch
  * @work: calls release; only there with %PCPUREF_RELEASE_WORK
  */
 struct pcpuref_data {
@@ -225,6 +229,7 @@ struct pcpuref_data {
 	bool			own;
 	bool			releasing;
 	bool			running;
+	u8			readers;
 
 	unsigned int		life;
 	unsigned int		ended;
@@ -247,8 +252,37 @@ struct pcpuref_data {
 	u64			id;
 	struct list_head	node;
 
-	struct rcu_head		rcu;
+	union {
+		struct pcpuref_data	*next;
+		struct rcu_head		rcu;
+	};
 	struct work_struct	work;
+};
+
+/*
+ * What one callback of RCU serves: data that need the same grace period, which
+ * is the one that the cookie stands for. Queued while RCU has it.
+ */
+struct batch {
+	raw_spinlock_t		lock;
+	bool			queued;
+	unsigned int		nr;
+	unsigned long		cookie;
+	struct pcpuref_data	*first;
+	struct pcpuref_data	*last;
+	struct rcu_head		rcu;
+};
+
+/* Batches of one CPU; the newest may be open for more. */
+#define BATCHES		32
+#define BATCH_MAX	64
+
+struct gather {
+	struct batch		batches[BATCHES];
+	unsigned int		newest;
+	unsigned int		waiting;	/* references, for @cookie */
+	unsigned long		cookie;
+	struct work_struct	hurry;
 };
 
 /* One CPU's part of the registry: what was initialised there, oldest first. */
@@ -272,6 +306,7 @@ struct waiter {
 #define TODO_RELEASE		BIT(1)
 
 static struct workqueue_struct *release_wq;
+static bool readers_tasks_used;
 
 static bool trace_events;
 module_param(trace_events, bool, 0644);
@@ -485,20 +520,217 @@ static void __pcpuref_unlist(struct pcpuref_data *d)
 	raw_spin_unlock(&shard->lock);
 }
 
-/* --- Data ----------------------------------------------------------------- */
+/* --- Grace periods --------------------------------------------------------- */
 
-static void __pcpuref_free_rcu(struct rcu_head *head)
+/*
+ * A grace period serves any number of references, but each callback of RCU has
+ * its price. So those that a CPU asks for while the same grace period will do
+ * share one. What fits into no batch is a callback of its own, which also lets
+ * RCU see when there are very many, and hurry.
+ *
+ * A mass of references that are killed at once is worth an expedited grace
+ * period: its cost is one for all, and they are spared the wait.
+ */
+#define HURRY		64
+
+static DEFINE_PER_CPU(struct gather, gathers);
+static unsigned int batch_max;
+
+static void __pcpuref_grace_period_over(struct pcpuref_data *d);
+
+static void __pcpuref_after_one(struct rcu_head *head)
 {
 	struct pcpuref_data *d = container_of(head, struct pcpuref_data, rcu);
 
-	free_percpu(d->counters);
-	kfree(d);
+	/* Who waits for a grace period has a pin; without pins it is the end. */
+	if (refcount_read(&d->pins)) {
+		__pcpuref_grace_period_over(d);
+	} else {
+		free_percpu(d->counters);
+		kfree(d);
+	}
 }
+
+/* The same for many. */
+static void __pcpuref_after_all(struct pcpuref_data *d)
+{
+	void *unused[BATCH_MAX];
+	struct pcpuref_data *next;
+	unsigned int n = 0;
+
+	for (; d; d = next) {
+		next = d->next;
+		if (refcount_read(&d->pins)) {
+			__pcpuref_grace_period_over(d);
+		} else {
+			free_percpu(d->counters);
+			unused[n++] = d;
+		}
+	}
+	if (n)
+		kfree_bulk(n, unused);
+}
+
+static struct pcpuref_data *__pcpuref_take(struct batch *batch)
+{
+	lockdep_assert_held(&batch->lock);
+	if (!batch->nr)
+		return NULL;
+	batch->nr = 0;
+	return batch->first;
+}
+
+static void __pcpuref_after_batch(struct rcu_head *head)
+{
+	struct batch *batch = container_of(head, struct batch, rcu);
+	struct pcpuref_data *d = NULL;
+	unsigned long flags;
+	bool again;
+
+	/*
+	 * It may be early for what has joined since another has taken the rest. And
+	 * RCU need not number grace periods for callbacks as it does cookies.
+	 */
+	raw_spin_lock_irqsave(&batch->lock, flags);
+	again = batch->nr && !pcpuref_rcu_passed(batch->cookie);
+	batch->queued = again;
+	if (!again)
+		d = __pcpuref_take(batch);
+	raw_spin_unlock_irqrestore(&batch->lock, flags);
+
+	if (again)
+		pcpuref_call_rcu_sched(&batch->rcu, __pcpuref_after_batch);
+	else
+		__pcpuref_after_all(d);
+}
+
+/* Join @batch if it waits for the same grace period, or make it wait for that. */
+static bool __pcpuref_join(struct batch *batch, struct pcpuref_data *d,
+			   unsigned long cookie)
+{
+	bool joined, queue = false;
+
+	raw_spin_lock(&batch->lock);
+	joined = !batch->nr || (batch->cookie == cookie && batch->nr < batch_max);
+	if (joined) {
+		queue = !batch->queued;
+		batch->queued = true;
+		batch->cookie = cookie;
+		d->next = NULL;
+		if (batch->nr++)
+			batch->last->next = d;
+		else
+			batch->first = d;
+		batch->last = d;
+	}
+	raw_spin_unlock(&batch->lock);
+
+	if (queue)
+		pcpuref_call_rcu_sched(&batch->rcu, __pcpuref_after_batch);
+	return joined;
+}
+
+static bool __pcpuref_gather(struct pcpuref_data *d, bool free)
+{
+	struct gather *gather = this_cpu_ptr(&gathers);
+	unsigned long cookie;
+	bool joined;
+
+	/* Ordered: what was stored before, readers of that grace period see. */
+	if (!pcpuref_rcu_cookie(&cookie))
+		return false;
+
+	joined = __pcpuref_join(&gather->batches[gather->newest], d, cookie);
+	if (!joined) {
+		gather->newest = (gather->newest + 1) % BATCHES;
+		joined = __pcpuref_join(&gather->batches[gather->newest], d, cookie);
+	}
+	if (gather->cookie != cookie) {
+		gather->cookie = cookie;
+		gather->waiting = 0;
+	}
+	gather->waiting += !free;
+	if (!free && gather->waiting == HURRY)
+		queue_work(release_wq, &gather->hurry);
+	return joined;
+}
+
+static void __pcpuref_call_after_sched(struct pcpuref_data *d, bool free)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	if (!__pcpuref_gather(d, free))
+		pcpuref_call_rcu_sched(&d->rcu, __pcpuref_after_one);
+	local_irq_restore(flags);
+}
+
+static void __pcpuref_tasks_passed(struct rcu_head *head)
+{
+	struct pcpuref_data *d = container_of(head, struct pcpuref_data, rcu);
+
+	__pcpuref_call_after_sched(d, !refcount_read(&d->pins));
+}
+
+/*
+ * What references ask for: a grace period that begins from now on. One that
+ * waits for preempted tasks need not wait for what cannot be preempted, so that
+ * the other kind follows it.
+ */
+static void __pcpuref_call_after(struct pcpuref_data *d, bool free)
+{
+	if (unlikely(d->readers))
+		pcpuref_call_rcu_tasks(&d->rcu, __pcpuref_tasks_passed);
+	else
+		__pcpuref_call_after_sched(d, free);
+}
+
+/* The same for a caller that can sleep. */
+static void __pcpuref_synchronize(bool tasks)
+{
+	if (tasks)
+		pcpuref_synchronize_rcu_tasks();
+	synchronize_rcu_expedited();
+}
+
+/* For the batches of one CPU, while their callbacks are still to come. */
+static void __pcpuref_hurry_work(struct work_struct *work)
+{
+	struct gather *gather = container_of(work, struct gather, hurry);
+	unsigned int i;
+
+	synchronize_rcu_expedited();
+	for (i = 0; i < BATCHES; i++) {
+		struct batch *batch = &gather->batches[i];
+		struct pcpuref_data *d = NULL;
+		unsigned long flags;
+
+		raw_spin_lock_irqsave(&batch->lock, flags);
+		if (batch->nr && pcpuref_rcu_passed(batch->cookie))
+			d = __pcpuref_take(batch);
+		raw_spin_unlock_irqrestore(&batch->lock, flags);
+
+		/* Callbacks find softirqs off, as in an RCU callback. */
+		local_bh_disable();
+		__pcpuref_after_all(d);
+		local_bh_enable();
+		cond_resched();
+	}
+}
+
+/* --- Data ----------------------------------------------------------------- */
 
 static size_t __pcpuref_data_size(unsigned int flags)
 {
 	return flags & PCPUREF_RELEASE_WORK ? sizeof(struct pcpuref_data) :
 					      offsetof(struct pcpuref_data, work);
+}
+
+/* Aligned so that the tags fit below the address. */
+static unsigned long __percpu *__pcpuref_alloc_counters(gfp_t gfp)
+{
+	return (unsigned long __percpu *)
+		__alloc_percpu_gfp(sizeof(long), __PCPUREF_TAGS + 1, gfp);
 }
 
 static void __pcpuref_pin(struct pcpuref_data *d)
@@ -509,7 +741,7 @@ static void __pcpuref_pin(struct pcpuref_data *d)
 static void __pcpuref_unpin(struct pcpuref_data *d)
 {
 	if (refcount_dec_and_test(&d->pins))
-		pcpuref_call_rcu_sched(&d->rcu, __pcpuref_free_rcu);
+		__pcpuref_call_after(d, true);
 }
 
 /*
@@ -548,7 +780,7 @@ static void __pcpuref_tag(struct pcpuref_data *d, unsigned long tags)
 	lockdep_assert_held(&d->lock);
 	d->tagged = tags & __PCPUREF_ATOMIC;
 	/* Pairs with the READ_ONCE() in __pcpuref_add(): one store, all tags. */
-	WRITE_ONCE(d->ref->word, (unsigned long)d->counters | tags);
+	WRITE_ONCE(d->ref->word, (unsigned long)d->counters | tags | d->readers);
 }
 
 /* --- Waiters -------------------------------------------------------------- */
@@ -800,7 +1032,7 @@ static void __pcpuref_to_percpu(struct pcpuref_data *d)
 	 * Whoever sees the untagged word sees zeroed counters and the bias.
 	 * Pairs with the address dependency in __pcpuref_add().
 	 */
-	smp_store_release(&d->ref->word, (unsigned long)d->counters);
+	smp_store_release(&d->ref->word, (unsigned long)d->counters | d->readers);
 	__pcpuref_event(switch, d, "atomic", "percpu", 0, d->requester);
 }
 
@@ -935,11 +1167,6 @@ static void __pcpuref_grace_period_over(struct pcpuref_data *d)
 	__pcpuref_unpin(d);
 }
 
-static void __pcpuref_grace_period_rcu(struct rcu_head *head)
-{
-	__pcpuref_grace_period_over(container_of(head, struct pcpuref_data, rcu));
-}
-
 /*
  * Do what settling left to be done without the lock. With @sync the caller may
  * sleep, and sees the grace period through.
@@ -949,7 +1176,7 @@ static void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync)
 	bool expedite = sync && (todo & TODO_GRACE_PERIOD);
 
 	if ((todo & TODO_GRACE_PERIOD) && !expedite)
-		pcpuref_call_rcu_sched(&d->rcu, __pcpuref_grace_period_rcu);
+		__pcpuref_call_after(d, false);
 
 	if (todo & TODO_RELEASE) {
 		if (d->flags & PCPUREF_RELEASE_WORK)
@@ -959,7 +1186,7 @@ static void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync)
 	}
 
 	if (expedite) {
-		synchronize_rcu_expedited();
+		__pcpuref_synchronize(d->readers);
 		/* Callbacks find softirqs off, as in an RCU callback. */
 		local_bh_disable();
 		__pcpuref_grace_period_over(d);
@@ -1086,11 +1313,16 @@ static noinline void __pcpuref_sample(struct pcpuref_data *d)
 	__pcpuref_defer(d);
 }
 
-/* Caller has preemption disabled. */
-static __always_inline void __pcpuref_got(struct pcpuref_data *d)
+/* Caller has preemption disabled, and was compiled for @readers. */
+static __always_inline void __pcpuref_got(struct pcpuref_data *d, u8 readers,
+					  unsigned long caller)
 {
-	if (unlikely(READ_ONCE(d->lazy)) &&
-	    unlikely(!(this_cpu_inc_return(lazy_gets) % LAZY_SAMPLE)))
+	if (likely(!(READ_ONCE(d->lazy) | (d->readers ^ readers))))
+		return;
+	/* Counted right: the tag kept it from the counters. But slowly. */
+	if (d->readers != readers)
+		__pcpuref_misuse(d, MIXED_READERS, atomic_long_read(&d->count), caller);
+	if (READ_ONCE(d->lazy) && !(this_cpu_inc_return(lazy_gets) % LAZY_SAMPLE))
 		__pcpuref_sample(d);
 }
 
@@ -1101,7 +1333,7 @@ static void __pcpuref_promote(struct pcpuref_data *d)
 	unsigned int todo = 0;
 	unsigned long flags;
 
-	counters = alloc_percpu_gfp(unsigned long, GFP_KERNEL | __GFP_NOWARN);
+	counters = __pcpuref_alloc_counters(GFP_KERNEL | __GFP_NOWARN);
 
 	raw_spin_lock_irqsave(&d->lock, flags);
 	WRITE_ONCE(d->hot, false);
@@ -1159,39 +1391,41 @@ static void __pcpuref_broken(struct pcpuref_data *d, enum misuse what, long old,
 
 /*
  * The slow paths are entered with preemption disabled since before the word was
- * loaded, and enable it. They look at the data in between, so that it cannot be
+ * loaded, or disable it themselves, and enable it. They look at the data in between, so that it cannot be
  * freed under a caller who is in the wrong; one in the right has a reference
  * that keeps it. The shared counter is part of the count in every mode: to add
  * to it is right even if the mode has changed since the word was loaded.
  */
 
-/* pcpuref_get_many() of a reference that is not in per-CPU mode. */
-void __pcpuref_get_slow(struct pcpuref *ref, unsigned long nr)
+static __always_inline void __pcpuref_get(struct pcpuref *ref, unsigned long nr,
+					  u8 readers, unsigned long caller)
 {
 	struct pcpuref_data *d;
 	long old;
 
 	d = READ_ONCE(ref->data);
 	if (unlikely(!d)) {
-		__pcpuref_misuse_gone(ref, _RET_IP_);
+		__pcpuref_misuse_gone(ref, caller);
 	} else {
 		old = atomic_long_fetch_add_relaxed(nr, &d->count);
-		if (unlikely(old <= 0))
-			__pcpuref_broken(d, GET_ON_ZERO, old, _RET_IP_);
-		else if (unlikely((long)(old + nr) <= 0))
-			__pcpuref_broken(d, OVERFLOW, old, _RET_IP_);
+		/* One look for both: it was not positive, or is so no longer. */
+		if (unlikely((long)(old + nr) <= (long)nr))
+			__pcpuref_broken(d, old <= 0 ? GET_ON_ZERO : OVERFLOW, old, caller);
 		else
-			__pcpuref_got(d);
+			__pcpuref_got(d, readers, caller);
 	}
 	preempt_enable_notrace();
 }
-EXPORT_SYMBOL_GPL(__pcpuref_get_slow);
 
-static bool __pcpuref_tryget(struct pcpuref_data *d, unsigned long nr,
-			     unsigned long caller)
+static __always_inline bool __pcpuref_take_unless_zero(struct pcpuref_data *d,
+						       unsigned long nr, u8 readers,
+						       unsigned long caller)
 {
-	long old = atomic_long_read(&d->count);
+	long old;
 
+	if (!d)
+		return false;
+	old = atomic_long_read(&d->count);
 	do {
 		if (unlikely(old <= 0))
 			return old < -BIAS;
@@ -1201,46 +1435,36 @@ static bool __pcpuref_tryget(struct pcpuref_data *d, unsigned long nr,
 		}
 	} while (!atomic_long_try_cmpxchg_relaxed(&d->count, &old, old + nr));
 
-	__pcpuref_got(d);
+	__pcpuref_got(d, readers, caller);
 	return true;
 }
 
-/* pcpuref_tryget_many() of a reference that is not in per-CPU mode. */
-bool __pcpuref_tryget_slow(struct pcpuref *ref, unsigned long nr)
+static __always_inline bool __pcpuref_tryget(struct pcpuref *ref, unsigned long nr,
+					     u8 readers, unsigned long caller)
 {
-	struct pcpuref_data *d;
-	bool taken;
+	bool taken = __pcpuref_take_unless_zero(READ_ONCE(ref->data), nr, readers, caller);
 
-	d = READ_ONCE(ref->data);
-	taken = d && __pcpuref_tryget(d, nr, _RET_IP_);
 	preempt_enable_notrace();
-
 	return taken;
 }
-EXPORT_SYMBOL_GPL(__pcpuref_tryget_slow);
 
 /*
- * pcpuref_tryget_live_many() of a reference that is not in per-CPU mode. It
- * looks at the word and takes the reference in one section with preemption
+ * It looks at the word and takes the reference in one section with preemption
  * disabled: that is what the grace period before a confirmation waits for.
  */
-bool __pcpuref_tryget_live_slow(struct pcpuref *ref, unsigned long nr)
+static __always_inline bool __pcpuref_tryget_live(struct pcpuref *ref, unsigned long nr,
+						  u8 readers, unsigned long caller)
 {
-	struct pcpuref_data *d;
 	bool taken = false;
 
-	if (!(READ_ONCE(ref->word) & __PCPUREF_DEAD)) {
-		d = READ_ONCE(ref->data);
-		taken = d && __pcpuref_tryget(d, nr, _RET_IP_);
-	}
+	if (!(READ_ONCE(ref->word) & __PCPUREF_DEAD))
+		taken = __pcpuref_take_unless_zero(READ_ONCE(ref->data), nr, readers, caller);
 	preempt_enable_notrace();
-
 	return taken;
 }
-EXPORT_SYMBOL_GPL(__pcpuref_tryget_live_slow);
 
-/* pcpuref_put_many() of a reference that is not in per-CPU mode. */
-void __pcpuref_put_slow(struct pcpuref *ref, unsigned long nr)
+static __always_inline void __pcpuref_put(struct pcpuref *ref, unsigned long nr,
+					  unsigned long caller)
 {
 	struct pcpuref_data *d;
 	unsigned int todo = 0;
@@ -1249,7 +1473,7 @@ void __pcpuref_put_slow(struct pcpuref *ref, unsigned long nr)
 
 	d = READ_ONCE(ref->data);
 	if (unlikely(!d)) {
-		__pcpuref_misuse_gone(ref, _RET_IP_);
+		__pcpuref_misuse_gone(ref, caller);
 		goto out;
 	}
 	/* Orders what the caller did to the object before release. */
@@ -1260,12 +1484,12 @@ void __pcpuref_put_slow(struct pcpuref *ref, unsigned long nr)
 	/* ... which comes after this, and after all other puts. */
 	smp_acquire__after_ctrl_dep();
 	if (unlikely(old <= 0 || old != (long)nr)) {
-		__pcpuref_broken(d, EXCESS_PUT, old, _RET_IP_);
+		__pcpuref_broken(d, EXCESS_PUT, old, caller);
 	} else if (pcpuref_in_nmi()) {
 		__pcpuref_defer_from_nmi(d, true);
 	} else {
 		raw_spin_lock_irqsave(&d->lock, flags);
-		todo = __pcpuref_reached_zero(d, _RET_IP_);
+		todo = __pcpuref_reached_zero(d, caller);
 		raw_spin_unlock_irqrestore(&d->lock, flags);
 	}
 out:
@@ -1274,7 +1498,63 @@ out:
 	if (todo)
 		__pcpuref_run(d, todo, false);
 }
+
+/* Of a reference that is not in per-CPU mode: pcpuref_get_many() */
+void __pcpuref_get_slow(struct pcpuref *ref, unsigned long nr)
+{
+	__pcpuref_get(ref, nr, 0, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_get_slow);
+
+/* ... pcpuref_tryget_many() */
+bool __pcpuref_tryget_slow(struct pcpuref *ref, unsigned long nr)
+{
+	return __pcpuref_tryget(ref, nr, 0, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_tryget_slow);
+
+/* ... pcpuref_tryget_live_many() */
+bool __pcpuref_tryget_live_slow(struct pcpuref *ref, unsigned long nr)
+{
+	return __pcpuref_tryget_live(ref, nr, 0, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_tryget_live_slow);
+
+/* ... pcpuref_put_many() */
+void __pcpuref_put_slow(struct pcpuref *ref, unsigned long nr)
+{
+	__pcpuref_put(ref, nr, _RET_IP_);
+}
 EXPORT_SYMBOL_GPL(__pcpuref_put_slow);
+
+/* The same for a client with PCPUREF_READERS_TASKS, with preemption enabled. */
+void __pcpuref_get_slow_tasks(struct pcpuref *ref, unsigned long nr)
+{
+	preempt_disable_notrace();
+	__pcpuref_get(ref, nr, __PCPUREF_READERS_TASKS, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_get_slow_tasks);
+
+bool __pcpuref_tryget_slow_tasks(struct pcpuref *ref, unsigned long nr)
+{
+	preempt_disable_notrace();
+	return __pcpuref_tryget(ref, nr, __PCPUREF_READERS_TASKS, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_tryget_slow_tasks);
+
+bool __pcpuref_tryget_live_slow_tasks(struct pcpuref *ref, unsigned long nr)
+{
+	preempt_disable_notrace();
+	return __pcpuref_tryget_live(ref, nr, __PCPUREF_READERS_TASKS, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_tryget_live_slow_tasks);
+
+void __pcpuref_put_slow_tasks(struct pcpuref *ref, unsigned long nr)
+{
+	preempt_disable_notrace();
+	__pcpuref_put(ref, nr, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_put_slow_tasks);
 
 /* --- Life ----------------------------------------------------------------- */
 
@@ -1298,19 +1578,22 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 
 	if (!release || (flags & ~known))
 		return -EINVAL;
+	if (site->readers && !PCPUREF_HAVE_READERS_TASKS)
+		return -EOPNOTSUPP;
 
-	d = kzalloc(__pcpuref_data_size(flags), gfp);
+	if (flags & PCPUREF_RELEASE_WORK)
+		d = kzalloc(sizeof(*d), gfp);
+	else
+		d = kzalloc(offsetof(struct pcpuref_data, work), gfp);
 	if (!d)
 		return -ENOMEM;
 	if (!lazy) {
-		d->counters = alloc_percpu_gfp(unsigned long, gfp);
+		d->counters = __pcpuref_alloc_counters(gfp);
 		if (!d->counters) {
 			kfree(d);
 			return -ENOMEM;
 		}
 	}
-	BUILD_BUG_ON(__alignof__(unsigned long) <= __PCPUREF_TAGS);
-
 	raw_spin_lock_init(&d->lock);
 	refcount_set(&d->pins, 1);
 	INIT_LIST_HEAD(&d->waiters);
@@ -1320,13 +1603,16 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 	d->release = release;
 	d->name = name;
 	d->site = site;
-	d->created_at = ktime_get_mono_fast_ns();
+	d->created_at = ktime_get_coarse_ns();
 	d->flags = flags;
 	d->allow_reinit = flags & (PCPUREF_INIT_ATOMIC | PCPUREF_INIT_DEAD |
 				   PCPUREF_ALLOW_REINIT);
 	d->force_atomic = flags & PCPUREF_INIT_ATOMIC;
 	d->lazy = lazy;
 	d->sampled = jiffies;
+	d->readers = site->readers;
+	if (d->readers)
+		WRITE_ONCE(readers_tasks_used, true);
 	d->live = !dead;
 	d->initial = !dead;
 	d->zero = dead;
@@ -1342,7 +1628,7 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 	 */
 	smp_store_release(&ref->data, d);
 	/* Pairs with the dependent access in __pcpuref_add(). */
-	smp_store_release(&ref->word, (unsigned long)d->counters |
+	smp_store_release(&ref->word, (unsigned long)d->counters | d->readers |
 			  (d->tagged ? __PCPUREF_ATOMIC : 0) |
 			  (dead ? __PCPUREF_DEAD : 0));
 
@@ -1455,8 +1741,10 @@ static void __pcpuref_exit(struct pcpuref *ref, bool unused, unsigned long calle
 	else if (__pcpuref_used(d))
 		__pcpuref_misuse(d, CANCEL_USED, __pcpuref_held(d), caller);
 	__pcpuref_detach(d, caller);
-	__pcpuref_unlock(d, flags);
+	__acquire(&d->lock);
+	raw_spin_unlock(&d->lock);
 	__pcpuref_unpin(d);
+	local_irq_restore(flags);
 }
 
 /**
@@ -1570,6 +1858,7 @@ int pcpuref_kill_sync(struct pcpuref *ref)
 	struct pcpuref_data *d;
 	unsigned int todo = 0;
 	unsigned long flags;
+	bool tasks;
 
 	might_sleep();
 
@@ -1582,12 +1871,13 @@ int pcpuref_kill_sync(struct pcpuref *ref)
 		__pcpuref_kill(d, _RET_IP_);
 		todo = __pcpuref_settle(d);
 	}
+	tasks = d->readers;
 	__pcpuref_unlock(d, flags);
 
 	__pcpuref_run(d, todo, true);
 	/* The grace period in flight, if any, may have begun before the kill. */
 	if (!(todo & TODO_GRACE_PERIOD))
-		synchronize_rcu_expedited();
+		__pcpuref_synchronize(tasks);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(pcpuref_kill_sync);
@@ -2041,8 +2331,8 @@ static bool __pcpuref_look(struct pcpuref_data *d, struct pcpuref_info *info,
 }
 
 /* The first in @shard after where @walk is, or NULL. */
-static struct pcpuref_data *__pcpuref_after(struct shard *shard,
-					    const struct pcpuref_walk *walk)
+static struct pcpuref_data *__pcpuref_listed_after(struct shard *shard,
+						   const struct pcpuref_walk *walk)
 {
 	struct pcpuref_data *d = walk->at;
 
@@ -2071,7 +2361,7 @@ static bool __pcpuref_step(struct pcpuref_walk *walk)
 		if (cpu_possible(walk->cpu)) {
 			shard = per_cpu_ptr(&registry, walk->cpu);
 			raw_spin_lock_irqsave(&shard->lock, flags);
-			d = __pcpuref_after(shard, walk);
+			d = __pcpuref_listed_after(shard, walk);
 			if (d)
 				__pcpuref_pin(d);
 			raw_spin_unlock_irqrestore(&shard->lock, flags);
@@ -2202,6 +2492,17 @@ static void __pcpuref_print(const struct pcpuref_info *info)
 	preempt_enable_notrace();
 }
 
+static noinline void __pcpuref_dump(struct pcpuref *ref, unsigned long caller)
+{
+	struct pcpuref_info info;
+
+	if (pcpuref_inspect(ref, &info))
+		__pcpuref_print(&info);
+	else
+		pr_info("dump: no reference, or exited: ref=%p caller=%pS\n", ref,
+			(void *)caller);
+}
+
 /**
  * pcpuref_dump - print everything that is known about a reference to the log
  * @ref: an initialised or exited reference
@@ -2213,13 +2514,7 @@ static void __pcpuref_print(const struct pcpuref_info *info)
  */
 void pcpuref_dump(struct pcpuref *ref)
 {
-	struct pcpuref_info info;
-
-	if (pcpuref_inspect(ref, &info))
-		__pcpuref_print(&info);
-	else
-		pr_info("dump: no reference, or exited: ref=%p caller=%pS\n", ref,
-			(void *)_RET_IP_);
+	__pcpuref_dump(ref, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(pcpuref_dump);
 
@@ -2262,9 +2557,12 @@ void pcpuref_barrier(void)
 
 	/*
 	 * The end of a grace period may start one more, for requests that were
-	 * recorded while it was under way, and either may queue a release.
+	 * recorded while it was under way, and either may queue a release. And a
+	 * batch may wait once more.
 	 */
-	for (round = 0; round < 2; round++) {
+	for (round = 0; round < 4; round++) {
+		if (READ_ONCE(readers_tasks_used))
+			pcpuref_rcu_barrier_tasks();
 		rcu_barrier();
 		for_each_possible_cpu(cpu)
 			pcpuref_irq_work_sync(per_cpu_ptr(&deferred_work, cpu));
@@ -2392,7 +2690,7 @@ static struct notifier_block module_notifier = {
 
 static int __init pcpuref_module_init(void)
 {
-	int cpu, err;
+	int cpu, i, err;
 
 	/* What points somewhere is not set up statically: see pcpuref_kernel.h. */
 	for_each_possible_cpu(cpu) {
@@ -2401,7 +2699,12 @@ static int __init pcpuref_module_init(void)
 		raw_spin_lock_init(&shard->lock);
 		INIT_LIST_HEAD(&shard->refs);
 		pcpuref_irq_work_init(per_cpu_ptr(&deferred_work, cpu), __pcpuref_deferred);
+		INIT_WORK(&per_cpu_ptr(&gathers, cpu)->hurry, __pcpuref_hurry_work);
+		for (i = 0; i < BATCHES; i++)
+			raw_spin_lock_init(&per_cpu_ptr(&gathers, cpu)->batches[i].lock);
 	}
+	/* A callback should not take long, and it looks at every possible CPU. */
+	batch_max = clamp_t(unsigned int, 1024 / num_possible_cpus(), 1, BATCH_MAX);
 	id_cpu_bits = order_base_2(nr_cpu_ids);
 
 	release_wq = alloc_workqueue("pcpuref", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
@@ -2422,7 +2725,10 @@ static void __exit pcpuref_module_exit(void)
 	unregister_module_notifier(&module_notifier);
 	pcpuref_barrier();
 	destroy_workqueue(release_wq);
-	/* The data of what exited last. */
+	/* The data of what exited last: a callback, which may wait once more. */
+	if (readers_tasks_used)
+		pcpuref_rcu_barrier_tasks();
+	rcu_barrier();
 	rcu_barrier();
 }
 

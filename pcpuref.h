@@ -93,7 +93,16 @@ enum pcpuref_flags {
 /* Tags in the low bits of pcpuref.word; an untagged word is per-CPU mode. */
 #define __PCPUREF_ATOMIC	BIT(0)	/* count in the shared counter */
 #define __PCPUREF_DEAD		BIT(1)	/* killed; never without ATOMIC */
-#define __PCPUREF_TAGS		(__PCPUREF_ATOMIC | __PCPUREF_DEAD)
+/* For the other kind of readers; also in per-CPU mode. */
+#define __PCPUREF_READERS_TASKS	BIT(2)
+#define __PCPUREF_TAGS \
+	(__PCPUREF_ATOMIC | __PCPUREF_DEAD | __PCPUREF_READERS_TASKS)
+
+#ifdef PCPUREF_READERS_TASKS
+#define __PCPUREF_READERS	__PCPUREF_READERS_TASKS
+#else
+#define __PCPUREF_READERS	0
+#endif
 
 /**
  * struct pcpuref - a reference count, to be embedded in what it counts
@@ -128,8 +137,9 @@ struct pcpuref {
  * From percpu_ref_init().
  *
  * Context: as @gfp allows; not NMI.
- * Return: 0; -EINVAL without @release or with unknown @flags; -ENOMEM. After an
- * error nothing is held, and pcpuref_exit() is allowed but not needed.
+ * Return: 0; -EINVAL without @release or with unknown @flags; -ENOMEM;
+ * -EOPNOTSUPP if this kernel has no grace period for PCPUREF_READERS_TASKS. After
+ * an error nothing is held, and pcpuref_exit() is allowed but not needed.
  */
 #define pcpuref_init(ref, release, flags, gfp) \
 	pcpuref_init_named(ref, release, flags, gfp, #ref)
@@ -145,8 +155,9 @@ struct pcpuref {
  * See pcpuref_init(), which takes the name from the source.
  *
  * Context: as @gfp allows; not NMI.
- * Return: 0; -EINVAL without @release or with unknown @flags; -ENOMEM. After an
- * error nothing is held, and pcpuref_exit() is allowed but not needed.
+ * Return: 0; -EINVAL without @release or with unknown @flags; -ENOMEM;
+ * -EOPNOTSUPP if this kernel has no grace period for PCPUREF_READERS_TASKS. After
+ * an error nothing is held, and pcpuref_exit() is allowed but not needed.
  */
 #define pcpuref_init_named(ref, release, flags, gfp, name)		\
 ({									\
@@ -156,6 +167,7 @@ struct pcpuref {
 		.function = __func__,					\
 		.line = __LINE__,					\
 		.owner = THIS_MODULE,					\
+		.readers = __PCPUREF_READERS,				\
 	};								\
 	__pcpuref_init(ref, release, flags, gfp, name, &__pcpuref_site);\
 })
@@ -171,6 +183,7 @@ struct pcpuref_site {
 	const char	*function;
 	unsigned int	line;
 	struct module	*owner;
+	unsigned char	readers;
 };
 
 int __must_check __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
@@ -245,7 +258,41 @@ void __pcpuref_get_slow(struct pcpuref *ref, unsigned long nr);
 bool __pcpuref_tryget_slow(struct pcpuref *ref, unsigned long nr);
 bool __pcpuref_tryget_live_slow(struct pcpuref *ref, unsigned long nr);
 void __pcpuref_put_slow(struct pcpuref *ref, unsigned long nr);
+void __pcpuref_get_slow_tasks(struct pcpuref *ref, unsigned long nr);
+bool __pcpuref_tryget_slow_tasks(struct pcpuref *ref, unsigned long nr);
+bool __pcpuref_tryget_live_slow_tasks(struct pcpuref *ref, unsigned long nr);
+void __pcpuref_put_slow_tasks(struct pcpuref *ref, unsigned long nr);
 
+#ifdef PCPUREF_READERS_TASKS
+/*
+ * For a client that defines PCPUREF_READERS_TASKS before it includes this file:
+ * gets and puts that may be preempted, which saves them half of their cost. In
+ * return a kill waits until every task has once slept by itself or run in user
+ * mode (RCU-tasks): a second or so, and as long as a kernel thread does not give
+ * up its CPU. All who get and put a reference must be compiled like the one that
+ * initialised it; those who are not are reported, and counted right.
+ * Documentation/design.rst has the proof.
+ */
+#define __pcpuref_get_slow		__pcpuref_get_slow_tasks
+#define __pcpuref_tryget_slow		__pcpuref_tryget_slow_tasks
+#define __pcpuref_tryget_live_slow	__pcpuref_tryget_live_slow_tasks
+#define __pcpuref_put_slow		__pcpuref_put_slow_tasks
+
+static __always_inline bool __pcpuref_add(struct pcpuref *ref, unsigned long nr)
+{
+	unsigned long word;
+
+	/* What preempt_disable() and preempt_enable() are to the compiler. */
+	barrier();
+	word = READ_ONCE(ref->word) ^ __PCPUREF_READERS_TASKS;
+	if (unlikely(word & __PCPUREF_TAGS))
+		return false;
+	this_cpu_add(*(unsigned long __percpu *)word, nr);
+	barrier();
+
+	return true;
+}
+#else
 /*
  * The fast path: add to this CPU's counter unless the word is tagged. Then a
  * slow path must follow, with preemption still disabled.
@@ -271,6 +318,7 @@ static __always_inline bool __pcpuref_add(struct pcpuref *ref, unsigned long nr)
 
 	return true;
 }
+#endif
 
 /**
  * pcpuref_get_many - take references

@@ -65,7 +65,8 @@ struct pcpuref_event {
  * @shared: the part of it in the shared counter
  * @flags: those of &enum pcpuref_flags that it was initialised with
  * @life: number of its present life, from 1; 0 for one that began dead
- * @created_at: when it was initialised, in ns of ktime_get_mono_fast_ns()
+ * @created_at: when it was initialised, in ns of ktime_get_mono_fast_ns(), to
+ *	the last tick
  * @killed_at: when it was killed, in the same clock; 0 if not killed
  * @killer: address that killed it; while live, that asked for the last change
  * @bytes: memory that it takes beside struct pcpuref, without the per-CPU part

@@ -41,6 +41,67 @@ static inline void pcpuref_call_rcu_sched(struct rcu_head *head,
 }
 
 /*
+ * Grace periods for readers that may be preempted (see PCPUREF_READERS_TASKS).
+ * Where the kernel is not preempted there are none, and the other kind, which
+ * always follows, is enough. Preemptible without RCU-tasks: not to be had. That
+ * the kernel's call_rcu_tasks() is call_rcu() then does not make it one.
+ */
+#define PCPUREF_HAVE_READERS_TASKS \
+	(IS_ENABLED(CONFIG_TASKS_RCU) || !IS_ENABLED(CONFIG_PREEMPTION))
+
+static inline void pcpuref_call_rcu_tasks(struct rcu_head *head, rcu_callback_t func)
+{
+#ifdef CONFIG_TASKS_RCU
+	call_rcu_tasks(head, func);
+#else
+	pcpuref_call_rcu_sched(head, func);
+#endif
+}
+
+static inline void pcpuref_synchronize_rcu_tasks(void)
+{
+#ifdef CONFIG_TASKS_RCU
+	synchronize_rcu_tasks();
+#endif
+}
+
+static inline void pcpuref_rcu_barrier_tasks(void)
+{
+#ifdef CONFIG_TASKS_RCU
+	rcu_barrier_tasks();
+#else
+	rcu_barrier();
+#endif
+}
+
+/*
+ * Whether one callback can serve many: a cookie stands for the grace period that
+ * whatever came before needs, and tells whether it is over (since 5.13).
+ */
+#if KERNEL_VERSION(5, 13, 0) <= LINUX_VERSION_CODE
+static inline bool pcpuref_rcu_cookie(unsigned long *cookie)
+{
+	*cookie = get_state_synchronize_rcu();
+	return true;
+}
+
+static inline bool pcpuref_rcu_passed(unsigned long cookie)
+{
+	return poll_state_synchronize_rcu(cookie);
+}
+#else
+static inline bool pcpuref_rcu_cookie(unsigned long *cookie)
+{
+	return false;
+}
+
+static inline bool pcpuref_rcu_passed(unsigned long cookie)
+{
+	return true;
+}
+#endif
+
+/*
  * The irq_work that finishes what an NMI began runs in hard interrupt context
  * on PREEMPT_RT too, soon and on the CPU whose list it empties. Where that
  * cannot be said yet, irq_work runs so unless RT patches say else; then it

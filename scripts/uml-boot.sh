@@ -24,8 +24,14 @@ smp=
 if grep -q '^CONFIG_SMP=y' "${linux%/*}/.config" 2>/dev/null; then
 	smp="ncpus=${SMP:-4} seccomp=on"
 fi
+xstate=$cache/uml-xstate-$(cksum <"$top/scripts/uml-xstate.c" | cut -d ' ' -f 1).so
+if [ ! -e "$xstate" ]; then
+	need_packages gcc libc6-dev
+	gcc -O2 -Wall -shared -fPIC -o "$xstate.$$" "$top/scripts/uml-xstate.c" -ldl
+	mv "$xstate.$$" "$xstate"
+fi
 # shellcheck disable=SC2086 # lists of words
-set -- timeout -k 10 "${TIMEOUT:-600}" "$linux" mem="${MEM:-256M}" \
+set -- env LD_PRELOAD="$xstate" timeout -k 10 "${TIMEOUT:-600}" "$linux" mem="${MEM:-256M}" \
 	initrd="$initramfs" con=null con0=null,fd:1 panic=-1 $smp "$@" \
 	${VM_APPEND:-}
 

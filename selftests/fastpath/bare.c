@@ -22,7 +22,7 @@ static __always_inline bool add(struct pcpuref *ref, unsigned long nr)
 
 	preempt_disable_notrace();
 	word = READ_ONCE(ref->word);
-	if (unlikely(word & 3UL))
+	if (unlikely(word & 7UL))
 		return false;
 	this_cpu_add(*(unsigned long __percpu *)word, nr);
 	preempt_enable_notrace();

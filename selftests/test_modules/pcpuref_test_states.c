@@ -97,7 +97,7 @@ static void obj_free(struct test *t, struct obj *o)
 
 static unsigned long tags(struct obj *o)
 {
-	return READ_ONCE(o->ref.word) & __PCPUREF_TAGS;
+	return READ_ONCE(o->ref.word) & (__PCPUREF_ATOMIC | __PCPUREF_DEAD);
 }
 
 /* --- One life --------------------------------------------------------------- */
@@ -776,7 +776,7 @@ static bool seq_settled(struct seq *s)
 	if (m->live)
 		word = m->force ? __PCPUREF_ATOMIC : 0;
 	else
-		word = __PCPUREF_TAGS;
+		word = __PCPUREF_ATOMIC | __PCPUREF_DEAD;
 	if (!m->live && m->initial && !m->held)
 		ended++;
 	return tags(o) == word && RELEASES(o) == ended && CONFIRMS(o) == m->kills &&
@@ -1101,7 +1101,7 @@ static void requests_from_confirm(struct test *t)
 		EXPECT(t, SOON(CONFIRMS(o) == (i == 0 || i == 3)));
 		EXPECT_EQ(t, o->found, 1);
 		EXPECT(t, SOON(RELEASES(o) == !live));
-		EXPECT(t, SOON(tags(o) == (i == 0 ? __PCPUREF_TAGS :
+		EXPECT(t, SOON(tags(o) == (i == 0 ? (__PCPUREF_ATOMIC | __PCPUREF_DEAD) :
 					   i == 3 ? __PCPUREF_ATOMIC : 0)));
 		EXPECT_EQ(t, pcpuref_kill_and_wait(&o->ref), 0);
 		EXPECT_EQ(t, RELEASES(o), 1);

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Loops over what is measured natively, compiled by the kernel build as a part
+ * of a module would be. main.c runs them in a process.
+ */
+#include <linux/atomic.h>
+#include <linux/kref.h>
+#include <linux/percpu-refcount.h>
+#include <linux/percpu.h>
+#include <linux/preempt.h>
+#include <linux/refcount.h>
+#include <linux/sched.h>
+#include <generated/utsrelease.h>
+
+#include "pcpuref.h"
+#include "pcpuref_kref.h"
+#include "native.h"
+
+/* A get or a put of a subject; what has no result succeeds. */
+#define STEP(name, step, type, call)					\
+static __always_inline bool name##_##step(void *count)			\
+{									\
+	type *c = count;						\
+									\
+	return call;							\
+}
+
+#define DONE(call) ({ call; true; })
+
+static void nothing_kref(struct kref *kref)
+{
+}
+
+static void nothing_our_kref(struct pcpuref_kref *kref)
+{
+}
+
+STEP(theirs, get, struct percpu_ref, DONE(percpu_ref_get(c)))
+STEP(theirs, put, struct percpu_ref, DONE(percpu_ref_put(c)))
+STEP(ours, get, struct pcpuref, DONE(pcpuref_get(c)))
+STEP(ours, put, struct pcpuref, DONE(pcpuref_put(c)))
+STEP(refcount, get, refcount_t, DONE(refcount_inc(c)))
+STEP(refcount, put, refcount_t, !refcount_dec_and_test(c))
+STEP(their_kref, get, struct kref, DONE(kref_get(c)))
+STEP(their_kref, put, struct kref, !kref_put(c, nothing_kref))
+STEP(atomic, get, atomic_long_t, DONE(atomic_long_inc(c)))
+STEP(atomic, put, atomic_long_t, !atomic_long_dec_and_test(c))
+STEP(our_kref, get, struct pcpuref_kref, DONE(pcpuref_kref_get(c)))
+STEP(our_kref, put, struct pcpuref_kref, !pcpuref_kref_put(c, nothing_our_kref))
+STEP(bare, get, void, DONE(this_cpu_inc(*(unsigned long __percpu *)c)))
+STEP(bare, put, void, DONE(this_cpu_dec(*(unsigned long __percpu *)c)))
+
+STEP(theirs_live, get, struct percpu_ref, percpu_ref_tryget_live(c))
+#define theirs_live_put theirs_put
+STEP(ours_live, get, struct pcpuref, pcpuref_tryget_live(c))
+#define ours_live_put ours_put
+STEP(their_kref_live, get, struct kref, kref_get_unless_zero(c))
+#define their_kref_live_put their_kref_put
+STEP(our_kref_live, get, struct pcpuref_kref, pcpuref_kref_get_unless_zero(c))
+#define our_kref_live_put our_kref_put
+
+static __always_inline bool no_step(void *count)
+{
+	return true;
+}
+
+static __always_inline unsigned long loop(void *count, unsigned long n,
+					  bool (*get)(void *count), bool (*put)(void *count))
+{
+	for (; n; n--) {
+		if (unlikely(!get(count)))
+			break;
+		barrier();
+		if (unlikely(!put(count)))
+			break;
+		barrier();
+	}
+	return n;
+}
+
+/*
+ * Where in a cache line a loop begins can cost more than what is compared. The
+ * kernel aligns functions to 16 bytes, so each loop of pairs is there at all
+ * four places: so many bytes of padding before a function that, with them, is
+ * aligned to the line.
+ */
+#define LOOPS(name)							\
+static noinline unsigned long name##_gets(void *count, unsigned long n)	\
+{									\
+	return loop(count, n, name##_get, no_step);			\
+}									\
+static noinline unsigned long name##_puts(void *count, unsigned long n)	\
+{									\
+	return loop(count, n, no_step, name##_put);			\
+}									\
+static noinline __aligned(64) __attribute__((patchable_function_entry(16, 16))) \
+unsigned long name##_pairs_0(void *count, unsigned long n)		\
+{									\
+	return loop(count, n, name##_get, name##_put);			\
+}									\
+static noinline __aligned(64) __attribute__((patchable_function_entry(32, 32))) \
+unsigned long name##_pairs_1(void *count, unsigned long n)		\
+{									\
+	return loop(count, n, name##_get, name##_put);			\
+}									\
+static noinline __aligned(64) __attribute__((patchable_function_entry(48, 48))) \
+unsigned long name##_pairs_2(void *count, unsigned long n)		\
+{									\
+	return loop(count, n, name##_get, name##_put);			\
+}									\
+static noinline __aligned(64) __attribute__((patchable_function_entry(64, 64))) \
+unsigned long name##_pairs_3(void *count, unsigned long n)		\
+{									\
+	return loop(count, n, name##_get, name##_put);			\
+}
+
+LOOPS(theirs)
+LOOPS(ours)
+LOOPS(refcount)
+LOOPS(their_kref)
+LOOPS(atomic)
+LOOPS(our_kref)
+LOOPS(bare)
+LOOPS(theirs_live)
+LOOPS(ours_live)
+LOOPS(their_kref_live)
+LOOPS(our_kref_live)
+
+#define FUNCTIONS(name)							\
+	.gets = name##_gets, .puts = name##_puts,			\
+	.pairs = { name##_pairs_0, name##_pairs_1,			\
+		   name##_pairs_2, name##_pairs_3 }
+
+/* Each in a cache line of its own, as objects that hold counts would be. */
+static struct {
+	char			start[NATIVE_COUNTS];
+	struct percpu_ref	theirs ____cacheline_aligned;
+	struct pcpuref		ours ____cacheline_aligned;
+	refcount_t		refcount ____cacheline_aligned;
+	struct kref		kref ____cacheline_aligned;
+	atomic_long_t		atomic ____cacheline_aligned;
+	struct pcpuref_kref	our_kref ____cacheline_aligned;
+	struct percpu_ref_data	theirs_data ____cacheline_aligned;
+} counts __aligned(4096) = {
+	.theirs = {
+		.percpu_count_ptr = NATIVE_COUNTER,
+		.data = &counts.theirs_data,
+	},
+	.ours = { .word = NATIVE_COUNTER },
+	.refcount = REFCOUNT_INIT(1),
+	.kref = KREF_INIT(1),
+	.atomic = ATOMIC_LONG_INIT(1),
+	.our_kref = PCPUREF_KREF_INIT(1),
+	.theirs_data = { .count = ATOMIC_LONG_INIT(1) },
+};
+
+static long read_refcount(void *count)
+{
+	return refcount_read(count);
+}
+
+static long read_kref(void *count)
+{
+	return kref_read(count);
+}
+
+static long read_atomic(void *count)
+{
+	return atomic_long_read(count);
+}
+
+static long read_our_kref(void *count)
+{
+	return pcpuref_kref_read(count);
+}
+
+static long read_theirs_tagged(void *count)
+{
+	struct percpu_ref *ref = count;
+
+	return atomic_long_read(&ref->data->count);
+}
+
+static void tag_theirs(void *count, int atomic)
+{
+	struct percpu_ref *ref = count;
+
+	ref->percpu_count_ptr = NATIVE_COUNTER | (atomic ? __PERCPU_REF_ATOMIC : 0);
+}
+
+static void tag_ours(void *count, int atomic)
+{
+	struct pcpuref *ref = count;
+
+	ref->word = NATIVE_COUNTER | (atomic ? __PCPUREF_ATOMIC : 0);
+}
+
+#define THEIRS								\
+	.name = "percpu_ref", .count = &counts.theirs,			\
+	.tag = tag_theirs, .read_tagged = read_theirs_tagged
+#define OURS								\
+	.name = "pcpuref", .count = &counts.ours,			\
+	.tag = tag_ours, .slow_put = "__pcpuref_put_slow"
+#define KREF								\
+	.name = "kref", .count = &counts.kref, .read = read_kref
+#define OUR_KREF							\
+	.name = "pcpuref_kref", .count = &counts.our_kref, .read = read_our_kref
+
+/* In each row the first is what the others are compared with. */
+const struct native_subject native_subjects[] = {
+	{ .row = "get+put", THEIRS, FUNCTIONS(theirs) },
+	{ .row = "get+put", OURS, FUNCTIONS(ours), .slow_get = "__pcpuref_get_slow" },
+	{
+		.row = "get+put", .name = "refcount_t", .count = &counts.refcount,
+		.read = read_refcount, FUNCTIONS(refcount)
+	},
+	{ .row = "get+put", KREF, FUNCTIONS(their_kref) },
+	{
+		.row = "get+put", .name = "atomic_long_t", .count = &counts.atomic,
+		.read = read_atomic, FUNCTIONS(atomic)
+	},
+	{ .row = "get+put", OUR_KREF, FUNCTIONS(our_kref) },
+	{
+		.row = "get+put", .name = "bare per-CPU",
+		.count = (void *)NATIVE_COUNTER, FUNCTIONS(bare)
+	},
+	{ .row = "tryget_live+put", THEIRS, FUNCTIONS(theirs_live) },
+	{
+		.row = "tryget_live+put", OURS, FUNCTIONS(ours_live),
+		.slow_get = "__pcpuref_tryget_live_slow"
+	},
+	/* Not the same promise, but what a lookup uses with these. */
+	{ .row = "tryget_live+put", KREF, FUNCTIONS(their_kref_live) },
+	{ .row = "tryget_live+put", OUR_KREF, FUNCTIONS(our_kref_live) },
+	{ }
+};
+
+const char *const native_release = UTS_RELEASE;
+const unsigned long native_task_bytes = sizeof(struct task_struct);
+
+#ifdef CONFIG_PREEMPT_RCU
+const char *const native_rcu = "preemptible RCU: a call to enter and a call to leave";
+const unsigned long native_nesting_offset =
+	offsetof(struct task_struct, rcu_read_lock_nesting);
+#else
+const char *const native_rcu = "RCU not preemptible";
+const unsigned long native_nesting_offset;
+#endif
+
+int native_settled(void *task)
+{
+	if (current != task || preempt_count() || test_preempt_need_resched())
+		return 0;
+#ifdef CONFIG_PREEMPT_RCU
+	if (current->rcu_read_lock_nesting)
+		return 0;
+#endif
+	return 1;
+}
