@@ -361,10 +361,10 @@ static s64 __pcpuref_since_kill(u64 killed_at)
 	return div_s64(ktime_get_mono_fast_ns() - killed_at, NSEC_PER_USEC);
 }
 
-/* The shared counter, as far as it means references. */
+/* The shared counter, as far as it means references of others than a switch. */
 static long __pcpuref_shared(const struct pcpuref_data *d)
 {
-	return d->zero ? 0 : atomic_long_read(&d->count) - (d->biased ? BIAS : 0);
+	return d->zero ? 0 : atomic_long_read(&d->count) - (d->biased ? BIAS : 0) - d->own;
 }
 
 /* Every step comes through here, for the log and for tracepoints alike. */
@@ -496,6 +496,11 @@ static int __pcpuref_id_cpu(u64 id)
 	return id & (BIT(id_cpu_bits) - 1);
 }
 
+static u64 __pcpuref_last_id(const struct shard *shard, int cpu)
+{
+	return shard->last << id_cpu_bits | cpu;
+}
+
 static void __pcpuref_list(struct pcpuref_data *d)
 {
 	struct shard *shard;
@@ -504,7 +509,8 @@ static void __pcpuref_list(struct pcpuref_data *d)
 	local_irq_save(flags);
 	shard = this_cpu_ptr(&registry);
 	raw_spin_lock(&shard->lock);
-	d->id = ++shard->last << id_cpu_bits | smp_processor_id();
+	shard->last++;
+	d->id = __pcpuref_last_id(shard, smp_processor_id());
 	list_add_tail(&d->node, &shard->refs);
 	raw_spin_unlock(&shard->lock);
 	local_irq_restore(flags);
@@ -1294,13 +1300,13 @@ static DEFINE_PER_CPU(unsigned int, lazy_gets);
 static noinline void __pcpuref_sample(struct pcpuref_data *d)
 {
 	unsigned int now = jiffies;
-	unsigned int age = now - READ_ONCE(d->sampled);
+	unsigned int sampled = READ_ONCE(d->sampled);
 	unsigned int samples = READ_ONCE(d->samples) + 1;
 
-	/* A failed allocation has put @sampled into the future. */
-	if ((int)age < 0 || READ_ONCE(d->force_atomic) || !READ_ONCE(d->live))
+	/* A failed allocation has put it into the future, by a second. */
+	if (sampled - now - 1 < HZ || READ_ONCE(d->force_atomic) || !READ_ONCE(d->live))
 		return;
-	if (age > LAZY_WINDOW) {
+	if (now - sampled > LAZY_WINDOW) {
 		WRITE_ONCE(d->sampled, now);
 		samples = 1;
 	}
@@ -1339,7 +1345,7 @@ static void __pcpuref_promote(struct pcpuref_data *d)
 	WRITE_ONCE(d->hot, false);
 	if (!counters) {
 		WRITE_ONCE(d->sampled, (unsigned int)jiffies + HZ);
-	} else if (d->ref && d->lazy && d->live && !d->force_atomic) {
+	} else if (d->ref && d->lazy && (d->live || d->allow_reinit) && !d->force_atomic) {
 		WRITE_ONCE(d->lazy, false);
 		swap(d->counters, counters);
 		/* While it is busy the word stays as it is, and settles later. */
@@ -1391,10 +1397,11 @@ static void __pcpuref_broken(struct pcpuref_data *d, enum misuse what, long old,
 
 /*
  * The slow paths are entered with preemption disabled since before the word was
- * loaded, or disable it themselves, and enable it. They look at the data in between, so that it cannot be
- * freed under a caller who is in the wrong; one in the right has a reference
- * that keeps it. The shared counter is part of the count in every mode: to add
- * to it is right even if the mode has changed since the word was loaded.
+ * loaded, or disable it themselves, and enable it. They look at the data in
+ * between, so that it cannot be freed under a caller who is in the wrong; one in
+ * the right has a reference that keeps it. The shared counter is part of the
+ * count in every mode: to add to it is right even if the mode has changed since
+ * the word was loaded.
  */
 
 static __always_inline void __pcpuref_get(struct pcpuref *ref, unsigned long nr,
@@ -2330,7 +2337,10 @@ static bool __pcpuref_look(struct pcpuref_data *d, struct pcpuref_info *info,
 	return there;
 }
 
-/* The first in @shard after where @walk is, or NULL. */
+/*
+ * The first in @shard after where @walk is, or NULL. What was initialised after
+ * the walk came to this shard is left out: else it might never end.
+ */
 static struct pcpuref_data *__pcpuref_listed_after(struct shard *shard,
 						   const struct pcpuref_walk *walk)
 {
@@ -2340,13 +2350,13 @@ static struct pcpuref_data *__pcpuref_listed_after(struct shard *shard,
 
 	if (d && __pcpuref_id_cpu(d->id) == walk->cpu && !list_empty(&d->node)) {
 		d = list_next_entry(d, node);
-		return &d->node == &shard->refs ? NULL : d;
+	} else {
+		/* Where it was is gone: numbers ascend, so find the next one up. */
+		list_for_each_entry(d, &shard->refs, node)
+			if (d->id > walk->id)
+				break;
 	}
-	/* Where it was is gone: numbers ascend, so find the next one up. */
-	list_for_each_entry(d, &shard->refs, node)
-		if (d->id > walk->id)
-			return d;
-	return NULL;
+	return &d->node == &shard->refs || d->id > walk->end ? NULL : d;
 }
 
 /* Go to the next reference, which is then pinned. False at the end. */
@@ -2361,13 +2371,18 @@ static bool __pcpuref_step(struct pcpuref_walk *walk)
 		if (cpu_possible(walk->cpu)) {
 			shard = per_cpu_ptr(&registry, walk->cpu);
 			raw_spin_lock_irqsave(&shard->lock, flags);
+			if (!walk->end)
+				walk->end = __pcpuref_last_id(shard, walk->cpu);
 			d = __pcpuref_listed_after(shard, walk);
 			if (d)
 				__pcpuref_pin(d);
 			raw_spin_unlock_irqrestore(&shard->lock, flags);
 		}
 		walk->id = d ? d->id : 0;
-		walk->cpu += !d;
+		if (!d) {
+			walk->cpu++;
+			walk->end = 0;
+		}
 	}
 	walk->at = d;
 	if (last)
@@ -2382,6 +2397,7 @@ static bool __pcpuref_step(struct pcpuref_walk *walk)
  *
  * No lock is held in between. A reference that is there from the beginning of
  * the walk to its end is met exactly once, one that comes or goes at most once.
+ * It comes to an end however many are initialised meanwhile.
  * Pairs with pcpuref_walk_end().
  *
  * Context: any but NMI.
@@ -2446,7 +2462,7 @@ EXPORT_SYMBOL_GPL(pcpuref_inspect);
  */
 bool pcpuref_inspect_id(u64 id, struct pcpuref_info *info, long *counts)
 {
-	struct pcpuref_walk walk = { .cpu = __pcpuref_id_cpu(id), .id = id - 1 };
+	struct pcpuref_walk walk = { .cpu = __pcpuref_id_cpu(id), .id = id - 1, .end = id };
 	bool found;
 
 	found = id && __pcpuref_step(&walk) && walk.id == id &&

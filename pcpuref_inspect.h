@@ -98,6 +98,7 @@ struct pcpuref_info {
  * struct pcpuref_walk - a place in the registry
  * @cpu: whose part of the registry
  * @id: the last reference seen there
+ * @end: the last one to be seen there; 0 before the first
  * @at: the same, pinned
  *
  * All members are private; begin with one that is zeroed.
@@ -105,6 +106,7 @@ struct pcpuref_info {
 struct pcpuref_walk {
 	int			cpu;
 	u64			id;
+	u64			end;
 	struct pcpuref_data	*at;
 };
 

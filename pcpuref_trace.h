@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The tracepoints pcpuref:*, one for each kind of step. All carry the same
- * fields, in the same order as the lines in the log, which come from the same
- * place. Other modules may attach to them; see struct pcpuref_event for what a
+ * fields: those of the lines in the log, which come from the same place, and
+ * the module and the caller. Other modules may attach to them; see struct pcpuref_event for what a
  * probe may do.
  */
 #undef TRACE_SYSTEM

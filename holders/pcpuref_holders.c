@@ -513,10 +513,30 @@ bool pcpuref_tryget_live_tracked(struct pcpuref *ref, struct pcpuref_token *toke
 }
 EXPORT_SYMBOL_GPL(pcpuref_tryget_live_tracked);
 
-static noinline void report_token(const char *what, const struct pcpuref *ref,
+/* Also an event, so that it is counted and traced as any other misuse. */
+static noinline void report_token(const char *what, struct pcpuref *ref,
 				  unsigned long caller)
 {
-	WARN(1, "pcpuref: misuse: %s: ref=%p caller=%pS\n", what, ref, (void *)caller);
+	struct pcpuref_info info = { .name = "(none)", .module = "(none)", .mode = "none" };
+
+	pcpuref_inspect(ref, &info);
+	preempt_disable_notrace();
+	trace_pcpuref_misuse(&(struct pcpuref_event) {
+		.id = info.id,
+		.name = info.name,
+		.module = info.module,
+		.ref = ref,
+		.release = info.release,
+		.before = info.mode,
+		.after = info.mode,
+		.count = info.count,
+		.since_kill = -1,
+		.caller = caller,
+		.what = what,
+	});
+	preempt_enable_notrace();
+	WARN(1, "pcpuref: misuse: %s: ref=%p name=%s id=%llu caller=%pS\n", what, ref,
+	     info.name, info.id, (void *)caller);
 }
 
 /**

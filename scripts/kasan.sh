@@ -58,7 +58,7 @@ unlock
 
 work_dir kasan
 "$top/scripts/build-modules.sh" "$dir" "$work/build" \
-	kunit samples selftests/test_modules
+	kunit samples selftests/test_modules holders watch
 rm -rf "$work/modules" "$work/kunit" "$work/selftests"
 mkdir "$work/modules" "$work/kunit"
 find "$work/build" -name '*.ko' ! -path '*/kunit/*' -exec cp {} "$work/modules/" \;

@@ -166,7 +166,7 @@ unload()
 unload_all()
 {
 	for m in test_api test_kref test_misuse test_states test_storm test_unload \
-		test_watch test_holders watch holders; do
+		test_watch test_holders test_tasks watch holders; do
 		if loaded "pcpuref_$m"; then
 			rmmod "pcpuref_$m" 2>/dev/null || :
 		fi

@@ -147,7 +147,7 @@ MODULE_PARM_DESC(stuck_secs, "Report what is killed and not released for so many
 
 static unsigned int max_reports = 8;
 module_param(max_reports, uint, 0644);
-MODULE_PARM_DESC(max_reports, "Stuck references reported in full at a time (8)");
+MODULE_PARM_DESC(max_reports, "Stuck references reported in full by one scan, of which there are eight in stuck_secs (8)");
 
 static unsigned int max_seen = 16384;
 module_param(max_seen, uint, 0644);

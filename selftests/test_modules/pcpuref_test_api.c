@@ -121,6 +121,37 @@ static void lives_and_modes(struct test *t)
 	EXPECT_EQ(t, releases, 2);
 }
 
+/* What a client with PCPUREF_READERS_TASKS calls, with preemption enabled. */
+static void other_readers(struct test *t)
+{
+	static const struct pcpuref_site tasks_site = {
+		.module = KBUILD_MODNAME,
+		.file = "api.c",
+		.function = "other_readers",
+		.owner = THIS_MODULE,
+		.readers = __PCPUREF_READERS_TASKS,
+	};
+	struct pcpuref ref;
+	int err;
+
+	err = __pcpuref_init(&ref, release, PCPUREF_INIT_ATOMIC, GFP_KERNEL, "other",
+			     &tasks_site);
+	if (!EXPECT(t, !err || err == -EOPNOTSUPP))
+		return;
+	CALL(__pcpuref_get_slow_tasks, &ref, 2);
+	EXPECT_EQ(t, CALL(__pcpuref_tryget_slow_tasks, &ref, 3), !err);
+	EXPECT_EQ(t, CALL(__pcpuref_tryget_live_slow_tasks, &ref, 4), !err);
+	EXPECT_EQ(t, pcpuref_read(&ref), err ? 0 : 10);
+	CALL(__pcpuref_put_slow_tasks, &ref, 9);
+	EXPECT_EQ(t, preempt_count(), 0);
+	if (err)
+		return;
+	EXPECT_EQ(t, pcpuref_read(&ref), 1);
+	EXPECT_EQ(t, pcpuref_kill_and_wait(&ref), 0);
+	pcpuref_exit(&ref);
+	pcpuref_barrier();
+}
+
 static int kref_releases;
 
 static void kref_release(struct pcpuref_kref *kref)
@@ -201,6 +232,7 @@ static void seen_from_outside(struct test *t)
 static const struct test_case cases[] = {
 	TEST_CASE("lives_and_modes", lives_and_modes),
 	TEST_CASE("seen_from_outside", seen_from_outside),
+	TEST_CASE("other_readers", other_readers),
 	TEST_CASE("four_bytes", four_bytes),
 	{ }
 };

@@ -740,6 +740,42 @@ static void cancel_init_used(struct test *t)
 	}
 }
 
+/* A get compiled for the wrong readers counts right, and is told once. */
+static void mixed_readers(struct test *t)
+{
+	static const struct pcpuref_site tasks_site = {
+		.module = KBUILD_MODNAME,
+		.file = __FILE__,
+		.function = __func__,
+		.owner = THIS_MODULE,
+		.readers = __PCPUREF_READERS_TASKS,
+	};
+	struct obj *o = kzalloc(sizeof(*o), GFP_KERNEL);
+	int err;
+
+	if (!EXPECT(t, o))
+		return;
+	o->name = "mixed_readers";
+	err = __pcpuref_init(&o->ref, release, 0, GFP_KERNEL, o->name, &tasks_site);
+	if (err) {
+		EXPECT_EQ(t, err, -EOPNOTSUPP);
+		t->skipped = "this kernel is preemptible and has no RCU-tasks";
+		kfree(o);
+		return;
+	}
+	expect(o, "get compiled for other readers than init", "misuse_get");
+	misuse_get(&o->ref);
+	misuse_get(&o->ref);
+	EXPECT_EQ(t, pcpuref_read(&o->ref), 3);
+	misuse_put(&o->ref);
+	EXPECT_EQ(t, pcpuref_kill_sync(&o->ref), 0);
+	EXPECT(t, SOON(pcpuref_read(&o->ref) == 1));
+	EXPECT_EQ(t, o->releases, 0);
+	misuse_put(&o->ref);
+	EXPECT_EQ(t, o->releases, 1);
+	obj_exit(t, o);
+}
+
 /* --- Nothing at all -------------------------------------------------------------------- */
 
 /* The comparison of reports must also notice one that is not expected. */
@@ -782,6 +818,7 @@ static const struct test_case cases[] = {
 	TEST_CASE("exit_from_confirm_G5", exit_from_confirm),
 	TEST_CASE("exit_before_release", exit_before_release),
 	TEST_CASE("cancel_init_used", cancel_init_used),
+	TEST_CASE("mixed_readers", mixed_readers),
 	{ }
 };
 
