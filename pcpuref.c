@@ -204,12 +204,8 @@ struct pcpuref_data {
 	atomic_long_t		count;
 	raw_spinlock_t		lock;
 	refcount_t		pins;
-	bool			lazy;
 	bool			zero;
 	bool			stuck;
-	bool			hot;
-	unsigned int		samples;
-	unsigned int		sampled;
 
 	struct pcpuref		*ref;
 	pcpuref_func_t		*release;
@@ -229,7 +225,6 @@ struct pcpuref_data {
 	bool			own;
 	bool			releasing;
 	bool			running;
-	u8			readers;
 
 	unsigned int		life;
 	unsigned int		ended;
@@ -239,6 +234,13 @@ struct pcpuref_data {
 	unsigned long		requester;
 	u64			created_at;
 	u64			killed_at;
+
+	/* Gets look here: not in the cache line of the count, which is in demand. */
+	bool			lazy;
+	u8			readers;
+	bool			hot;
+	unsigned int		samples;
+	unsigned int		sampled;
 
 	struct list_head	waiters;
 	pcpuref_func_t		*confirm[CONFIRMS];
@@ -274,7 +276,7 @@ struct batch {
 };
 
 /* Batches of one CPU; the newest may be open for more. */
-#define BATCHES		32
+#define BATCHES		128
 #define BATCH_MAX	64
 
 struct gather {
@@ -539,7 +541,7 @@ static void __pcpuref_unlist(struct pcpuref_data *d)
  */
 #define HURRY		64
 
-static DEFINE_PER_CPU(struct gather, gathers);
+static struct gather __percpu *gathers;
 static unsigned int batch_max;
 
 static void __pcpuref_grace_period_over(struct pcpuref_data *d);
@@ -557,14 +559,14 @@ static void __pcpuref_after_one(struct rcu_head *head)
 	}
 }
 
-/* The same for many. */
-static void __pcpuref_after_all(struct pcpuref_data *d)
+/* The same for many, but not too many at a time. Return: the rest. */
+static struct pcpuref_data *__pcpuref_after_some(struct pcpuref_data *d)
 {
 	void *unused[BATCH_MAX];
 	struct pcpuref_data *next;
-	unsigned int n = 0;
+	unsigned int i, n = 0;
 
-	for (; d; d = next) {
+	for (i = 0; d && i < BATCH_MAX; i++, d = next) {
 		next = d->next;
 		if (refcount_read(&d->pins)) {
 			__pcpuref_grace_period_over(d);
@@ -575,6 +577,7 @@ static void __pcpuref_after_all(struct pcpuref_data *d)
 	}
 	if (n)
 		kfree_bulk(n, unused);
+	return d;
 }
 
 static struct pcpuref_data *__pcpuref_take(struct batch *batch)
@@ -607,7 +610,7 @@ static void __pcpuref_after_batch(struct rcu_head *head)
 	if (again)
 		pcpuref_call_rcu_sched(&batch->rcu, __pcpuref_after_batch);
 	else
-		__pcpuref_after_all(d);
+		__pcpuref_after_some(d);
 }
 
 /* Join @batch if it waits for the same grace period, or make it wait for that. */
@@ -638,7 +641,7 @@ static bool __pcpuref_join(struct batch *batch, struct pcpuref_data *d,
 
 static bool __pcpuref_gather(struct pcpuref_data *d, bool free)
 {
-	struct gather *gather = this_cpu_ptr(&gathers);
+	struct gather *gather = this_cpu_ptr(gathers);
 	unsigned long cookie;
 	bool joined;
 
@@ -699,29 +702,44 @@ static void __pcpuref_synchronize(bool tasks)
 	synchronize_rcu_expedited();
 }
 
-/* For the batches of one CPU, while their callbacks are still to come. */
-static void __pcpuref_hurry_work(struct work_struct *work)
+/* One expedited grace period for all that waits. Return: how many it were. */
+static unsigned int __pcpuref_hurry(struct gather *gather)
 {
-	struct gather *gather = container_of(work, struct gather, hurry);
-	unsigned int i;
+	struct pcpuref_data *first, *waiting = NULL;
+	unsigned int i, nr = 0;
+	unsigned long flags;
 
-	synchronize_rcu_expedited();
 	for (i = 0; i < BATCHES; i++) {
 		struct batch *batch = &gather->batches[i];
-		struct pcpuref_data *d = NULL;
-		unsigned long flags;
 
 		raw_spin_lock_irqsave(&batch->lock, flags);
-		if (batch->nr && pcpuref_rcu_passed(batch->cookie))
-			d = __pcpuref_take(batch);
+		nr += batch->nr;
+		first = __pcpuref_take(batch);
+		if (first) {
+			batch->last->next = waiting;
+			waiting = first;
+		}
 		raw_spin_unlock_irqrestore(&batch->lock, flags);
-
+	}
+	if (nr)
+		synchronize_rcu_expedited();
+	while (waiting) {
 		/* Callbacks find softirqs off, as in an RCU callback. */
 		local_bh_disable();
-		__pcpuref_after_all(d);
+		waiting = __pcpuref_after_some(waiting);
 		local_bh_enable();
 		cond_resched();
 	}
+	return nr;
+}
+
+/* For one CPU, while the callbacks are still to come; and what comes late. */
+static void __pcpuref_hurry_work(struct work_struct *work)
+{
+	struct gather *gather = container_of(work, struct gather, hurry);
+
+	while (__pcpuref_hurry(gather) >= HURRY)
+		;
 }
 
 /* --- Data ----------------------------------------------------------------- */
@@ -2706,8 +2724,11 @@ static struct notifier_block module_notifier = {
 
 static int __init pcpuref_module_init(void)
 {
-	int cpu, i, err;
+	int cpu, i, err = -ENOMEM;
 
+	gathers = alloc_percpu(struct gather);
+	if (!gathers)
+		return -ENOMEM;
 	/* What points somewhere is not set up statically: see pcpuref_kernel.h. */
 	for_each_possible_cpu(cpu) {
 		struct shard *shard = per_cpu_ptr(&registry, cpu);
@@ -2715,9 +2736,9 @@ static int __init pcpuref_module_init(void)
 		raw_spin_lock_init(&shard->lock);
 		INIT_LIST_HEAD(&shard->refs);
 		pcpuref_irq_work_init(per_cpu_ptr(&deferred_work, cpu), __pcpuref_deferred);
-		INIT_WORK(&per_cpu_ptr(&gathers, cpu)->hurry, __pcpuref_hurry_work);
+		INIT_WORK(&per_cpu_ptr(gathers, cpu)->hurry, __pcpuref_hurry_work);
 		for (i = 0; i < BATCHES; i++)
-			raw_spin_lock_init(&per_cpu_ptr(&gathers, cpu)->batches[i].lock);
+			raw_spin_lock_init(&per_cpu_ptr(gathers, cpu)->batches[i].lock);
 	}
 	/* A callback should not take long, and it looks at every possible CPU. */
 	batch_max = clamp_t(unsigned int, 1024 / num_possible_cpus(), 1, BATCH_MAX);
@@ -2725,14 +2746,18 @@ static int __init pcpuref_module_init(void)
 
 	release_wq = alloc_workqueue("pcpuref", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!release_wq)
-		return -ENOMEM;
+		goto free;
 	err = register_module_notifier(&module_notifier);
-	if (err) {
-		destroy_workqueue(release_wq);
-		return err;
-	}
+	if (err)
+		goto destroy;
 	pr_info("version " PCPUREF_VERSION "\n");
 	return 0;
+
+destroy:
+	destroy_workqueue(release_wq);
+free:
+	free_percpu(gathers);
+	return err;
 }
 
 /* No client is left: only what they started may still be on its way. */
@@ -2746,6 +2771,7 @@ static void __exit pcpuref_module_exit(void)
 		pcpuref_rcu_barrier_tasks();
 	rcu_barrier();
 	rcu_barrier();
+	free_percpu(gathers);
 }
 
 module_init(pcpuref_module_init);

@@ -26,6 +26,7 @@
 #include <linux/srcu.h>
 #include <linux/utsname.h>
 
+#include "bench_tasks.h"
 #include "pcpuref.h"
 #include "pcpuref_inspect.h"
 
@@ -442,17 +443,22 @@ static u64 ours_round_trip(void)
 static struct percpu_ref *their_mass;
 static struct pcpuref *our_mass;
 static atomic_t alive;
+static u64 first_kill, last_release;
 
 static void dead_theirs(struct percpu_ref *ref)
 {
-	if (atomic_dec_and_test(&alive))
+	if (atomic_dec_and_test(&alive)) {
+		last_release = ktime_get_ns();
 		complete(&done);
+	}
 }
 
 static void dead_ours(struct pcpuref *ref)
 {
-	if (atomic_dec_and_test(&alive))
+	if (atomic_dec_and_test(&alive)) {
+		last_release = ktime_get_ns();
 		complete(&done);
+	}
 }
 
 static atomic_t next_victim;
@@ -461,32 +467,36 @@ static void kill_theirs(unsigned int unused)
 {
 	int i;
 
-	while ((i = atomic_inc_return(&next_victim)) < mass)
+	while ((i = atomic_inc_return(&next_victim)) < mass) {
+		if (!i)
+			first_kill = ktime_get_ns();
 		percpu_ref_kill(&their_mass[i]);
+	}
 }
 
 static void kill_ours(unsigned int unused)
 {
 	int i;
 
-	while ((i = atomic_inc_return(&next_victim)) < mass)
+	while ((i = atomic_inc_return(&next_victim)) < mass) {
+		if (!i)
+			first_kill = ktime_get_ns();
 		pcpuref_kill(&our_mass[i]);
+	}
 }
 
-/* All CPUs at once. Time to the last release. */
+/* All CPUs at once. Time from the first kill to the last release. */
 static u64 massacre(void (*loop)(unsigned int))
 {
 	struct subject subject = { .loop = loop };
-	u64 start;
 
 	reinit_completion(&done);
 	atomic_set(&alive, mass);
 	atomic_set(&next_victim, -1);
-	start = ktime_get_ns();
 	if (!run_pairs(&subject, num_online_cpus()))
 		return 0;
 	wait_for_completion(&done);
-	return ktime_get_ns() - start;
+	return last_release - first_kill;
 }
 
 static u64 theirs_mass(void)
@@ -597,10 +607,11 @@ static int measure_bytes(void)
 	}
 	pr_info("this machine: %u possible CPUs, pcpuref %zu per-CPU bytes\n",
 		num_possible_cpus(), info.percpu_bytes);
-	pr_info("code of a get: percpu_ref %u bytes, pcpuref %u bytes\n",
-		code_size(theirs_one_get), code_size(ours_one_get));
+	pr_info("code of a get: percpu_ref %u bytes, pcpuref %u bytes, pcpuref tasks %u bytes\n",
+		code_size(theirs_one_get), code_size(ours_one_get), code_size(tasks_one_get));
 	pr_info("csv: code,percpu_ref,1,%u\n", code_size(theirs_one_get));
 	pr_info("csv: code,pcpuref,1,%u\n", code_size(ours_one_get));
+	pr_info("csv: code,pcpuref tasks,1,%u\n", code_size(tasks_one_get));
 	return 0;
 }
 
@@ -655,10 +666,13 @@ static struct subject get_put[] = {
 	SUBJECT("refcount_t", refcount_get_put, 2), SUBJECT("kref", kref_get_put, 3),
 	SUBJECT("atomic_long_t", atomic_get_put, 4), SUBJECT("srcu", srcu_lock_unlock, 5),
 	SUBJECT("bare per-CPU", bare_get_put, 6),
+	/* Last, to be left out where it is not supported. */
+	SUBJECT("pcpuref tasks", tasks_get_put, 7),
 };
 
 static struct subject live_put[] = {
 	SUBJECT("percpu_ref", theirs_live_put, 0), SUBJECT("pcpuref", ours_live_put, 1),
+	SUBJECT("pcpuref tasks", tasks_live_put, 2),
 };
 
 static struct subject atomic_pairs[] = {
@@ -684,6 +698,7 @@ static struct subject to_confirm[] = {
 static struct subject to_release[] = {
 	STEP("percpu_ref", theirs_release, 0), STEP("pcpuref", ours_release, 1),
 	STEP("kill_and_wait", ours_kill_and_wait, 2),
+	STEP("pcpuref tasks", tasks_release, 3),
 };
 
 static struct subject round_trip[] = {
@@ -694,23 +709,25 @@ static struct subject mass_kill[] = {
 	STEP("percpu_ref", theirs_mass, 0), STEP("pcpuref", ours_mass, 1),
 };
 
-static int run(void)
+static int run(bool tasks)
 {
 	int err;
 
 	pr_info("kernel %s, %u CPUs, %u rounds\n", utsname()->release, num_online_cpus(), rounds);
 	pr_info("%-22s %-16s %4s %15s %15s %15s %9s\n", "row", "subject", "CPUs",
 		"median/ns", "quartile/ns", "quartile/ns", "ratio");
-	err = measure_pairs("get+put", get_put, ARRAY_SIZE(get_put));
-	err = err ?: measure_pairs("tryget_live+put", live_put, ARRAY_SIZE(live_put));
+	err = measure_pairs("get+put", get_put, ARRAY_SIZE(get_put) - !tasks);
+	err = err ?: measure_pairs("tryget_live+put", live_put,
+				   ARRAY_SIZE(live_put) - !tasks);
 	err = err ?: measure_pairs("atomic get+put", atomic_pairs, ARRAY_SIZE(atomic_pairs));
 	err = err ?: measure_pairs("atomic live+put", atomic_live_pairs,
 				   ARRAY_SIZE(atomic_live_pairs));
 	err = err ?: measure_steps("init+exit", init_exit, ARRAY_SIZE(init_exit), rounds);
 	err = err ?: measure_steps("kill to confirm", to_confirm, ARRAY_SIZE(to_confirm), rounds);
-	err = err ?: measure_steps("kill to release", to_release, ARRAY_SIZE(to_release), rounds);
+	err = err ?: measure_steps("kill to release", to_release,
+				   ARRAY_SIZE(to_release) - !tasks, rounds);
 	err = err ?: measure_steps("atomic and back", round_trip, ARRAY_SIZE(round_trip), rounds);
-	err = err ?: measure_steps("mass kill", mass_kill, ARRAY_SIZE(mass_kill), 5);
+	err = err ?: measure_steps("mass kill", mass_kill, ARRAY_SIZE(mass_kill), 11);
 	err = err ?: measure_bytes();
 	if (million)
 		err = err ?: measure_million(0, "default");
@@ -748,7 +765,11 @@ static int __init bench_init(void)
 	if (err)
 		goto exit_ours;
 
-	err = run();
+	err = tasks_init();
+	if (!err || err == -EOPNOTSUPP) {
+		err = run(!err);
+		tasks_exit();
+	}
 
 	pcpuref_exit(&our_atomic);
 exit_ours:
