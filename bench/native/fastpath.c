@@ -14,18 +14,8 @@
 
 #include "pcpuref.h"
 #include "pcpuref_kref.h"
+#include "loops.h"
 #include "native.h"
-
-/* A get or a put of a subject; what has no result succeeds. */
-#define STEP(name, step, type, call)					\
-static __always_inline bool name##_##step(void *count)			\
-{									\
-	type *c = count;						\
-									\
-	return call;							\
-}
-
-#define DONE(call) ({ call; true; })
 
 static void nothing_kref(struct kref *kref)
 {
@@ -59,61 +49,6 @@ STEP(their_kref_live, get, struct kref, kref_get_unless_zero(c))
 STEP(our_kref_live, get, struct pcpuref_kref, pcpuref_kref_get_unless_zero(c))
 #define our_kref_live_put our_kref_put
 
-static __always_inline bool no_step(void *count)
-{
-	return true;
-}
-
-static __always_inline unsigned long loop(void *count, unsigned long n,
-					  bool (*get)(void *count), bool (*put)(void *count))
-{
-	for (; n; n--) {
-		if (unlikely(!get(count)))
-			break;
-		barrier();
-		if (unlikely(!put(count)))
-			break;
-		barrier();
-	}
-	return n;
-}
-
-/*
- * Where in a cache line a loop begins can cost more than what is compared. The
- * kernel aligns functions to 16 bytes, so each loop of pairs is there at all
- * four places: so many bytes of padding before a function that, with them, is
- * aligned to the line.
- */
-#define LOOPS(name)							\
-static noinline unsigned long name##_gets(void *count, unsigned long n)	\
-{									\
-	return loop(count, n, name##_get, no_step);			\
-}									\
-static noinline unsigned long name##_puts(void *count, unsigned long n)	\
-{									\
-	return loop(count, n, no_step, name##_put);			\
-}									\
-static noinline __aligned(64) __attribute__((patchable_function_entry(16, 16))) \
-unsigned long name##_pairs_0(void *count, unsigned long n)		\
-{									\
-	return loop(count, n, name##_get, name##_put);			\
-}									\
-static noinline __aligned(64) __attribute__((patchable_function_entry(32, 32))) \
-unsigned long name##_pairs_1(void *count, unsigned long n)		\
-{									\
-	return loop(count, n, name##_get, name##_put);			\
-}									\
-static noinline __aligned(64) __attribute__((patchable_function_entry(48, 48))) \
-unsigned long name##_pairs_2(void *count, unsigned long n)		\
-{									\
-	return loop(count, n, name##_get, name##_put);			\
-}									\
-static noinline __aligned(64) __attribute__((patchable_function_entry(64, 64))) \
-unsigned long name##_pairs_3(void *count, unsigned long n)		\
-{									\
-	return loop(count, n, name##_get, name##_put);			\
-}
-
 LOOPS(theirs)
 LOOPS(ours)
 LOOPS(refcount)
@@ -126,16 +61,12 @@ LOOPS(ours_live)
 LOOPS(their_kref_live)
 LOOPS(our_kref_live)
 
-#define FUNCTIONS(name)							\
-	.gets = name##_gets, .puts = name##_puts,			\
-	.pairs = { name##_pairs_0, name##_pairs_1,			\
-		   name##_pairs_2, name##_pairs_3 }
-
 /* Each in a cache line of its own, as objects that hold counts would be. */
 static struct {
 	char			start[NATIVE_COUNTS];
 	struct percpu_ref	theirs ____cacheline_aligned;
 	struct pcpuref		ours ____cacheline_aligned;
+	struct pcpuref		tasks ____cacheline_aligned;
 	refcount_t		refcount ____cacheline_aligned;
 	struct kref		kref ____cacheline_aligned;
 	atomic_long_t		atomic ____cacheline_aligned;
@@ -147,6 +78,7 @@ static struct {
 		.data = &counts.theirs_data,
 	},
 	.ours = { .word = NATIVE_COUNTER },
+	.tasks = { .word = NATIVE_COUNTER | __PCPUREF_READERS_TASKS },
 	.refcount = REFCOUNT_INIT(1),
 	.kref = KREF_INIT(1),
 	.atomic = ATOMIC_LONG_INIT(1),
@@ -195,12 +127,23 @@ static void tag_ours(void *count, int atomic)
 	ref->word = NATIVE_COUNTER | (atomic ? __PCPUREF_ATOMIC : 0);
 }
 
+static void tag_tasks(void *count, int atomic)
+{
+	struct pcpuref *ref = count;
+
+	ref->word = NATIVE_COUNTER | __PCPUREF_READERS_TASKS |
+		    (atomic ? __PCPUREF_ATOMIC : 0);
+}
+
 #define THEIRS								\
 	.name = "percpu_ref", .count = &counts.theirs,			\
 	.tag = tag_theirs, .read_tagged = read_theirs_tagged
 #define OURS								\
 	.name = "pcpuref", .count = &counts.ours,			\
 	.tag = tag_ours, .slow_put = "__pcpuref_put_slow"
+#define TASKS								\
+	.name = "pcpuref tasks", .count = &counts.tasks,		\
+	.tag = tag_tasks, .slow_put = "__pcpuref_put_slow_tasks"
 #define KREF								\
 	.name = "kref", .count = &counts.kref, .read = read_kref
 #define OUR_KREF							\
@@ -224,10 +167,18 @@ const struct native_subject native_subjects[] = {
 		.row = "get+put", .name = "bare per-CPU",
 		.count = (void *)NATIVE_COUNTER, FUNCTIONS(bare)
 	},
+	{
+		.row = "get+put", TASKS, FUNCTIONS(tasks),
+		.slow_get = "__pcpuref_get_slow_tasks"
+	},
 	{ .row = "tryget_live+put", THEIRS, FUNCTIONS(theirs_live) },
 	{
 		.row = "tryget_live+put", OURS, FUNCTIONS(ours_live),
 		.slow_get = "__pcpuref_tryget_live_slow"
+	},
+	{
+		.row = "tryget_live+put", TASKS, FUNCTIONS(tasks_live),
+		.slow_get = "__pcpuref_tryget_live_slow_tasks"
 	},
 	/* Not the same promise, but what a lookup uses with these. */
 	{ .row = "tryget_live+put", KREF, FUNCTIONS(their_kref_live) },

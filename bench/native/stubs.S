@@ -52,6 +52,9 @@ __x86_indirect_thunk_\reg:
 	slow __pcpuref_get_slow
 	slow __pcpuref_put_slow
 	slow __pcpuref_tryget_live_slow
+	slow __pcpuref_get_slow_tasks
+	slow __pcpuref_put_slow_tasks
+	slow __pcpuref_tryget_live_slow_tasks
 	slow __pcpuref_kref_bad_get
 	slow __pcpuref_kref_bad_put
 	slow __pcpuref_kref_no_release
