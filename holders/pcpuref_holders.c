@@ -406,15 +406,16 @@ EXPORT_SYMBOL_GPL(__pcpuref_note_put);
 
 /* --- Tokens --------------------------------------------------------------- */
 
+/* Nothing is skipped: how many frames are ours depends on the compiler. */
 static void save_stack(struct pcpuref_tracker *tracker, gfp_t gfp)
 {
 #ifdef PCPUREF_STACK_DEPOT
 	unsigned long stack[STACK_DEPTH];
-	unsigned int depth = stack_trace_save(stack, STACK_DEPTH, 2);
+	unsigned int depth = stack_trace_save(stack, STACK_DEPTH, 0);
 
 	tracker->stack = stack_depot_save(stack, depth, gfp);
 #else
-	tracker->depth = stack_trace_save(tracker->stack, STACK_DEPTH, 2);
+	tracker->depth = stack_trace_save(tracker->stack, STACK_DEPTH, 0);
 #endif
 }
 
