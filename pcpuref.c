@@ -103,7 +103,8 @@
 #define EXITED		BIT(3)
 #define NONZERO		BIT(4)	/* the count was not zero at exit */
 #define REPORTED	BIT(5)	/* use after exit has been reported */
-#define ALL_TAGS	(__PCPUREF_TAGS | EXITED | NONZERO | REPORTED)
+#define RELEASE_TOP	BIT(6)	/* top bit of the release function */
+#define ALL_TAGS	(__PCPUREF_TAGS | EXITED | NONZERO | REPORTED | RELEASE_TOP)
 
 /* How many different confirm callbacks can wait for grace periods at a time. */
 #define CONFIRMS	3
@@ -151,127 +152,148 @@ static const char * const misuse_text[] = {
 /**
  * struct pcpuref_data - what a reference is apart from its hot word
  * @count: the shared counter
- * @lock: protects all that follows, unless said otherwise
+ * @lock: protects all that follows, and @more, unless said otherwise
  * @pins: what keeps this structure; see the top of the file
- * @lazy: has no @counters yet, and may get some (read without the lock)
+ * @ref: the reference, NULL once it has exited; its memory may be gone, so that
+ *	only what the reference's own calls have come to looks at it
+ * @release: called when the count reaches zero
+ * @name: for messages
+ * @site: where it was initialised
+ * @more: the rest, without which a reference can be got and put in atomic mode,
+ *	but not change its state; see __pcpuref_more()
+ * @id: its number, and which part of the registry it is in
+ * @node: there, under the lock of that part
+ * @rcu: at the end, to be freed
+ * @deferred: in a CPU's list of what could not be done at once, or in hot_list
+ * @deferrals: zeroes reached in NMI and not dealt with, and DEFERRED while
+ *	@deferred is on a list (atomic)
+ * @reported: bit for each enum misuse that has been reported (atomic)
+ * @created: when it was initialised, in units of 2^CREATED_SHIFT ns of the
+ *	monotonic clock, to spare four bytes
+ * @flags: as given to init
+ * @attention: what a get in atomic mode has to see to (written under the lock,
+ *	read without): LAZY while it has no counters and may get some, and
+ *	__PCPUREF_READERS_TASKS, which never changes
+ * @live: what is wanted; the word's tag may lag behind while @busy
+ * @force_atomic: stay in atomic mode while live
  * @zero: the count has reached zero in this life (read without the lock), and
  *	is parked at DEAD
  * @stuck: misuse has made the count meaningless (set without the lock)
- * @hot: @counters are wanted for a lazy reference (set without the lock)
+ * @hot: counters are wanted for a lazy reference (set without the lock)
  * @samples: of gets, in the time since @sampled (without the lock)
- * @sampled: jiffies (without the lock)
- * @ref: the reference, NULL once it has exited; its memory may be gone, so that
- *	only what the reference's own calls have come to looks at it
- * @release: the same as the reference's, which may be gone
- * @name: for messages
- * @site: where it was initialised
- * @counters: the per-CPU counters, NULL when given back
- * @reported: bit for each enum misuse that has been reported (atomic)
- * @flags: as given to init
- * @allow_reinit: @counters are kept
- * @force_atomic: stay in atomic mode while live
- * @live: what is wanted; the word's tag may lag behind while @busy
+ * @sampled: low bits of jiffies (without the lock)
  * @initial: the initial reference is part of the count
  * @tagged: the word says atomic
- * @biased: BIAS is part of @count, and the counters are in use
- * @busy: a grace period is under way or its confirmations are being called
+ * @busy: a grace period is under way, or its confirmations are being called, or
+ *	it is starved
+ * @promised_top: top bit of the callback that is in @more while starved
  * @own: the grace period's own reference is part of the count
  * @releasing: some context is in charge of calling release
  * @running: release is being called at this moment
- * @readers: the word's tag for how gets and puts are compiled; never changes
- * @life: number of the present life, from 1; 0 for one that began dead
- * @ended: lives whose count reached zero
- * @returned: lives whose release has returned
- * @batches: grace periods completed
- * @claimed: zeroes dealt with before the put that made them came to tell
- * @requester: who asked for the kill, or while live for the last switch
- * @created_at: when it was initialised, in ns of the monotonic clock
- * @killed_at: when it was killed; 0 if not killed
- * @waiters: callers that sleep
- * @confirm: callbacks due after grace periods
- * @confirm_now: how often after this one
- * @confirm_next: and after the next
- * @deferred_zeroes: zeroes reached in NMI and not dealt with (atomic)
- * @deferred_listed: @deferred is on a list (atomic)
- * @deferred: in a CPU's list of what could not be done at once, or in hot_list
- * @id: its number, and which part of the registry it is in
- * @node: there, under the lock of that part
- * @next: in a batch that waits for a grace period, or at the end to be freed
- * @rcu: the same, when there is no batch
- * @work: calls release; only there with %PCPUREF_RELEASE_WORK
+ *
+ * This is all there is of a lazy reference until something happens to it, so it
+ * is kept small, and what the common paths touch comes first and last.
  */
 struct pcpuref_data {
 	atomic_long_t		count;
 	raw_spinlock_t		lock;
 	refcount_t		pins;
-	bool			zero;
-	bool			stuck;
-
 	struct pcpuref		*ref;
 	pcpuref_func_t		*release;
 	const char		*name;
 	const struct pcpuref_site *site;
-	unsigned long __percpu	*counters;
-	unsigned long		reported;
+	struct pcpuref_more	*more;
 
+	u64			id;
+	union {
+		struct list_head	node;
+		struct rcu_head		rcu;
+	};
+	struct llist_node	deferred;
+	atomic_t		deferrals;
+	atomic_t		reported;
+	u32			created;
+
+	/* Gets look here: not in the cache line of the count, which is in demand. */
 	u8			flags;
-	bool			allow_reinit;
-	bool			force_atomic;
+	u8			attention;
 	bool			live;
-	bool			initial;
-	bool			tagged;
-	bool			biased;
-	bool			busy;
-	bool			own;
-	bool			releasing;
-	bool			running;
+	bool			force_atomic;
+	bool			zero;
+	bool			stuck;
+	bool			hot;
+	u8			samples;
+	u16			sampled;
+	u16			initial : 1;
+	u16			tagged : 1;
+	u16			busy : 1;
+	u16			promised_top : 1;
+	u16			own : 1;
+	u16			releasing : 1;
+	u16			running : 1;
+};
+
+#define DEFERRED	BIT(30)
+#define LAZY		BIT(0)
+#define CREATED_SHIFT	24
+
+/**
+ * struct pcpuref_more - what a reference needs to change its state
+ * @d: whose it is
+ * @counters: the per-CPU counters, NULL when given back
+ * @rcu: waits for a grace period, with @d->busy
+ * @waiters: callers that sleep
+ * @confirm: callbacks due after grace periods
+ * @confirm_now: how often after this one
+ * @confirm_next: and after the next
+ * @life: number of the present life, from 1; 0 for one that began dead
+ * @ended: lives whose count reached zero
+ * @returned: lives whose release has returned
+ * @batches: grace periods completed
+ * @claimed: zeroes dealt with before the put that made them came to tell
+ * @biased: BIAS is part of the count, and the counters are in use
+ * @requester: who asked for the kill, or while live for the last switch
+ * @killed_at: when it was killed, in ns of the monotonic clock; 0 if not killed
+ * @work: calls release, with %PCPUREF_RELEASE_WORK
+ */
+struct pcpuref_more {
+	struct pcpuref_data	*d;
+	unsigned long __percpu	*counters;
+	struct rcu_head		rcu;
+	struct hlist_head	waiters;
+	pcpuref_func_t		*confirm[CONFIRMS];
+	u16			confirm_now[CONFIRMS];
+	u16			confirm_next[CONFIRMS];
 
 	unsigned int		life;
 	unsigned int		ended;
 	unsigned int		returned;
 	unsigned int		batches;
-	unsigned int		claimed;
+	u16			claimed;
+	bool			biased;
 	unsigned long		requester;
-	u64			created_at;
 	u64			killed_at;
-
-	/* Gets look here: not in the cache line of the count, which is in demand. */
-	bool			lazy;
-	u8			readers;
-	bool			hot;
-	unsigned int		samples;
-	unsigned int		sampled;
-
-	struct list_head	waiters;
-	pcpuref_func_t		*confirm[CONFIRMS];
-	u16			confirm_now[CONFIRMS];
-	u16			confirm_next[CONFIRMS];
-
-	atomic_t		deferred_zeroes;
-	atomic_t		deferred_listed;
-	struct llist_node	deferred;
-
-	u64			id;
-	struct list_head	node;
-
-	union {
-		struct pcpuref_data	*next;
-		struct rcu_head		rcu;
-	};
 	struct work_struct	work;
 };
 
+/* Where both are there from the beginning, they are one allocation. */
+struct whole {
+	struct pcpuref_data	d;
+	struct pcpuref_more	more;
+};
+
 /*
- * What one callback of RCU serves: data that need the same grace period, which
- * is the one that the cookie stands for. Queued while RCU has it.
+ * What one callback of RCU serves: what needs the same grace period, which is
+ * the one that the cookie stands for. Members are struct rcu_head, linked as RCU
+ * itself would, with the function to call. Queued while RCU has its own head.
  */
 struct batch {
 	raw_spinlock_t		lock;
 	bool			queued;
 	unsigned int		nr;
 	unsigned long		cookie;
-	struct pcpuref_data	*first;
-	struct pcpuref_data	*last;
+	struct rcu_head		*first;
+	struct rcu_head		*last;
 	struct rcu_head		rcu;
 };
 
@@ -296,7 +318,7 @@ struct shard {
 
 /* A caller that sleeps until a release has returned or a grace period is over. */
 struct waiter {
-	struct list_head	node;
+	struct hlist_node	node;
 	struct completion	done;
 	bool			for_release;
 	unsigned int		target;
@@ -313,6 +335,67 @@ static bool readers_tasks_used;
 static bool trace_events;
 module_param(trace_events, bool, 0644);
 MODULE_PARM_DESC(trace_events, "Print each state change to the log, as dynamic debug of this module does");
+
+/*
+ * A pointer that is not there leaves room for the address of a function. To tell
+ * one from the other, it is moved up by a bit, and the lowest set; the top bit,
+ * which has no place then, is kept elsewhere.
+ */
+#define HIDDEN		1UL
+#define TOP_BIT		(BITS_PER_LONG - 1)
+
+static void *__pcpuref_hide(pcpuref_func_t *func)
+{
+	return (void *)((unsigned long)func << 1 | HIDDEN);
+}
+
+static pcpuref_func_t *__pcpuref_unhide(const void *hidden, bool top)
+{
+	return (pcpuref_func_t *)((unsigned long)hidden >> 1 |
+				  (unsigned long)top << TOP_BIT);
+}
+
+static bool __pcpuref_top(pcpuref_func_t *func)
+{
+	return (unsigned long)func >> TOP_BIT;
+}
+
+/* The data of a reference, or NULL before init, and after exit. */
+static __always_inline struct pcpuref_data *__pcpuref_data(const struct pcpuref *ref)
+{
+	/* Pairs, by the dependency, with the smp_store_release() in __pcpuref_init(). */
+	struct pcpuref_data *d = READ_ONCE(ref->data);
+
+	return unlikely((unsigned long)d & HIDDEN) ? NULL : d;
+}
+
+/*
+ * The rest of @d. A lazy reference to which nothing has happened has none, and
+ * NULL in @d->more. It is starved if something has to happen but there was no
+ * memory for it: then a callback may be hidden there, which is promised.
+ * Without the lock: pairs with the smp_store_release() in __pcpuref_bring().
+ */
+static struct pcpuref_more *__pcpuref_more(const struct pcpuref_data *d)
+{
+	struct pcpuref_more *x = READ_ONCE(d->more);
+
+	return (unsigned long)x & HIDDEN ? NULL : x;
+}
+
+static bool __pcpuref_starved(const struct pcpuref_data *d)
+{
+	return (unsigned long)READ_ONCE(d->more) & HIDDEN;
+}
+
+static u8 __pcpuref_readers(const struct pcpuref_data *d)
+{
+	return READ_ONCE(d->attention) & __PCPUREF_READERS_TASKS;
+}
+
+static bool __pcpuref_allow_reinit(const struct pcpuref_data *d)
+{
+	return d->flags & (PCPUREF_INIT_ATOMIC | PCPUREF_INIT_DEAD | PCPUREF_ALLOW_REINIT);
+}
 
 /* --- What is seen from outside -------------------------------------------- */
 
@@ -332,15 +415,15 @@ static bool __pcpuref_logging(void)
 }
 
 /* Needs the lock, or the right to end a switch. */
-static long __pcpuref_sum(const struct pcpuref_data *d)
+static long __pcpuref_sum(const struct pcpuref_more *x)
 {
 	unsigned long sum = 0;
 	int cpu;
 
 	/* Possible, not online: an offline CPU's counter keeps its part. */
-	if (d->counters)
+	if (x->counters)
 		for_each_possible_cpu(cpu)
-			sum += READ_ONCE(*per_cpu_ptr(d->counters, cpu));
+			sum += READ_ONCE(*per_cpu_ptr(x->counters, cpu));
 
 	return (long)sum;
 }
@@ -348,12 +431,34 @@ static long __pcpuref_sum(const struct pcpuref_data *d)
 /* For a report also without the lock, when it says what was so a moment ago. */
 static const char *__pcpuref_mode(const struct pcpuref_data *d)
 {
+	const struct pcpuref_more *x = __pcpuref_more(d);
 	/* Without the lock the two may not fit together. */
-	bool biased = data_race(d->biased);
+	bool biased = x && data_race(x->biased);
 	/* The same. */
-	bool tagged = data_race(d->tagged);
+	bool tagged = data_race(!!d->tagged);
 
 	return !biased ? "atomic" : tagged ? "switching" : "percpu";
+}
+
+/* Likewise. */
+static u64 __pcpuref_killed_at(const struct pcpuref_data *d)
+{
+	const struct pcpuref_more *x = __pcpuref_more(d);
+
+	/* For a report: a kill on its way may or may not be in it. */
+	return x ? data_race(x->killed_at) : 0;
+}
+
+static u64 __pcpuref_created_at(const struct pcpuref_data *d)
+{
+	return (u64)d->created << CREATED_SHIFT;
+}
+
+static bool __pcpuref_biased(const struct pcpuref_data *d)
+{
+	const struct pcpuref_more *x = __pcpuref_more(d);
+
+	return x && x->biased;
 }
 
 static s64 __pcpuref_since_kill(u64 killed_at)
@@ -366,7 +471,9 @@ static s64 __pcpuref_since_kill(u64 killed_at)
 /* The shared counter, as far as it means references of others than a switch. */
 static long __pcpuref_shared(const struct pcpuref_data *d)
 {
-	return d->zero ? 0 : atomic_long_read(&d->count) - (d->biased ? BIAS : 0) - d->own;
+	if (d->zero)
+		return 0;
+	return atomic_long_read(&d->count) - (__pcpuref_biased(d) ? BIAS : 0) - d->own;
 }
 
 /* Every step comes through here, for the log and for tracepoints alike. */
@@ -393,8 +500,8 @@ static void __pcpuref_step_taken(const struct pcpuref_data *d, const char *what,
 		.before = before,
 		.after = after,
 		.count = __pcpuref_shared(d),
-		.sum = d->biased && !sum ? __pcpuref_sum(d) : sum,
-		.since_kill = __pcpuref_since_kill(d->killed_at),
+		.sum = !sum && __pcpuref_biased(d) ? __pcpuref_sum(d->more) : sum,
+		.since_kill = __pcpuref_since_kill(__pcpuref_killed_at(d)),
 		.caller = caller,
 		.what = what,
 	};
@@ -431,10 +538,8 @@ static void __pcpuref_misuse(struct pcpuref_data *d, enum misuse what, long coun
 			     unsigned long caller)
 {
 	const char *mode = __pcpuref_mode(d);
-	/* For the report only: a kill on its way may or may not be in it. */
-	u64 killed_at = data_race(d->killed_at);
 
-	if (!READ_ONCE(d->ref) || test_and_set_bit(what, &d->reported))
+	if (!READ_ONCE(d->ref) || (atomic_fetch_or(BIT(what), &d->reported) & BIT(what)))
 		return;
 	__pcpuref_report(&(struct pcpuref_event) {
 		.id = d->id,
@@ -445,10 +550,31 @@ static void __pcpuref_misuse(struct pcpuref_data *d, enum misuse what, long coun
 		.before = mode,
 		.after = mode,
 		.count = count,
-		.since_kill = __pcpuref_since_kill(killed_at),
+		.since_kill = __pcpuref_since_kill(__pcpuref_killed_at(d)),
 		.caller = caller,
 		.what = misuse_text[what],
 	});
+}
+
+/*
+ * Of a reference that has no data, or another's: what init was given, as far as
+ * that can be told.
+ */
+static pcpuref_func_t *__pcpuref_gone_release(struct pcpuref *ref)
+{
+	const struct pcpuref_data *d;
+	pcpuref_func_t *release;
+
+	/* Should it be another's after all: until the last look at it. */
+	preempt_disable_notrace();
+	d = READ_ONCE(ref->data);
+	if ((unsigned long)d & HIDDEN)
+		release = __pcpuref_unhide(d, READ_ONCE(ref->word) & RELEASE_TOP);
+	else
+		release = d ? d->release : NULL;
+	preempt_enable_notrace();
+
+	return release;
 }
 
 /* Use of a reference whose data cannot be found: not initialised, or exited. */
@@ -472,7 +598,7 @@ static void __pcpuref_misuse_gone(struct pcpuref *ref, unsigned long caller)
 		.name = "(none)",
 		.module = "(none)",
 		.ref = ref,
-		.release = word ? ref->release : NULL,
+		.release = __pcpuref_gone_release(ref),
 		.before = "none",
 		.after = "none",
 		.since_kill = -1,
@@ -544,43 +670,47 @@ static void __pcpuref_unlist(struct pcpuref_data *d)
 static struct gather __percpu *gathers;
 static unsigned int batch_max;
 
-static void __pcpuref_grace_period_over(struct pcpuref_data *d);
+static void __pcpuref_free_parts(struct pcpuref_data *d)
+{
+	struct pcpuref_more *x = __pcpuref_more(d);
 
-static void __pcpuref_after_one(struct rcu_head *head)
+	if (!x)
+		return;
+	free_percpu(x->counters);
+	if (x != &container_of(d, struct whole, d)->more)
+		kfree(x);
+}
+
+static void __pcpuref_free(struct rcu_head *head)
 {
 	struct pcpuref_data *d = container_of(head, struct pcpuref_data, rcu);
 
-	/* Who waits for a grace period has a pin; without pins it is the end. */
-	if (refcount_read(&d->pins)) {
-		__pcpuref_grace_period_over(d);
-	} else {
-		free_percpu(d->counters);
-		kfree(d);
-	}
+	__pcpuref_free_parts(d);
+	kfree(d);
 }
 
-/* The same for many, but not too many at a time. Return: the rest. */
-static struct pcpuref_data *__pcpuref_after_some(struct pcpuref_data *d)
+/* See to many, but not too many at a time. Return: the rest. */
+static struct rcu_head *__pcpuref_after_some(struct rcu_head *head)
 {
 	void *unused[BATCH_MAX];
-	struct pcpuref_data *next;
+	struct rcu_head *next;
 	unsigned int i, n = 0;
 
-	for (i = 0; d && i < BATCH_MAX; i++, d = next) {
-		next = d->next;
-		if (refcount_read(&d->pins)) {
-			__pcpuref_grace_period_over(d);
+	for (i = 0; head && i < BATCH_MAX; i++, head = next) {
+		next = head->next;
+		if (head->func == __pcpuref_free) {
+			unused[n] = container_of(head, struct pcpuref_data, rcu);
+			__pcpuref_free_parts(unused[n++]);
 		} else {
-			free_percpu(d->counters);
-			unused[n++] = d;
+			head->func(head);
 		}
 	}
 	if (n)
 		kfree_bulk(n, unused);
-	return d;
+	return head;
 }
 
-static struct pcpuref_data *__pcpuref_take(struct batch *batch)
+static struct rcu_head *__pcpuref_take(struct batch *batch)
 {
 	lockdep_assert_held(&batch->lock);
 	if (!batch->nr)
@@ -592,7 +722,7 @@ static struct pcpuref_data *__pcpuref_take(struct batch *batch)
 static void __pcpuref_after_batch(struct rcu_head *head)
 {
 	struct batch *batch = container_of(head, struct batch, rcu);
-	struct pcpuref_data *d = NULL;
+	struct rcu_head *first = NULL;
 	unsigned long flags;
 	bool again;
 
@@ -604,17 +734,17 @@ static void __pcpuref_after_batch(struct rcu_head *head)
 	again = batch->nr && !pcpuref_rcu_passed(batch->cookie);
 	batch->queued = again;
 	if (!again)
-		d = __pcpuref_take(batch);
+		first = __pcpuref_take(batch);
 	raw_spin_unlock_irqrestore(&batch->lock, flags);
 
 	if (again)
 		pcpuref_call_rcu_sched(&batch->rcu, __pcpuref_after_batch);
 	else
-		__pcpuref_after_some(d);
+		__pcpuref_after_some(first);
 }
 
 /* Join @batch if it waits for the same grace period, or make it wait for that. */
-static bool __pcpuref_join(struct batch *batch, struct pcpuref_data *d,
+static bool __pcpuref_join(struct batch *batch, struct rcu_head *head,
 			   unsigned long cookie)
 {
 	bool joined, queue = false;
@@ -625,12 +755,12 @@ static bool __pcpuref_join(struct batch *batch, struct pcpuref_data *d,
 		queue = !batch->queued;
 		batch->queued = true;
 		batch->cookie = cookie;
-		d->next = NULL;
+		head->next = NULL;
 		if (batch->nr++)
-			batch->last->next = d;
+			batch->last->next = head;
 		else
-			batch->first = d;
-		batch->last = d;
+			batch->first = head;
+		batch->last = head;
 	}
 	raw_spin_unlock(&batch->lock);
 
@@ -639,9 +769,10 @@ static bool __pcpuref_join(struct batch *batch, struct pcpuref_data *d,
 	return joined;
 }
 
-static bool __pcpuref_gather(struct pcpuref_data *d, bool free)
+static bool __pcpuref_gather(struct rcu_head *head, rcu_callback_t func)
 {
 	struct gather *gather = this_cpu_ptr(gathers);
+	bool waits = func != __pcpuref_free;
 	unsigned long cookie;
 	bool joined;
 
@@ -649,49 +780,55 @@ static bool __pcpuref_gather(struct pcpuref_data *d, bool free)
 	if (!pcpuref_rcu_cookie(&cookie))
 		return false;
 
-	joined = __pcpuref_join(&gather->batches[gather->newest], d, cookie);
+	head->func = func;
+	joined = __pcpuref_join(&gather->batches[gather->newest], head, cookie);
 	if (!joined) {
 		gather->newest = (gather->newest + 1) % BATCHES;
-		joined = __pcpuref_join(&gather->batches[gather->newest], d, cookie);
+		joined = __pcpuref_join(&gather->batches[gather->newest], head, cookie);
 	}
 	if (gather->cookie != cookie) {
 		gather->cookie = cookie;
 		gather->waiting = 0;
 	}
-	gather->waiting += !free;
-	if (!free && gather->waiting == HURRY)
+	gather->waiting += waits;
+	if (waits && gather->waiting == HURRY)
 		queue_work(release_wq, &gather->hurry);
 	return joined;
 }
 
-static void __pcpuref_call_after_sched(struct pcpuref_data *d, bool free)
+/* Call @func after a grace period that begins from now on. */
+static void __pcpuref_call_after_sched(struct rcu_head *head, rcu_callback_t func)
 {
 	unsigned long flags;
 
 	local_irq_save(flags);
-	if (!__pcpuref_gather(d, free))
-		pcpuref_call_rcu_sched(&d->rcu, __pcpuref_after_one);
+	if (!__pcpuref_gather(head, func))
+		pcpuref_call_rcu_sched(head, func);
 	local_irq_restore(flags);
 }
 
-static void __pcpuref_tasks_passed(struct rcu_head *head)
+/*
+ * Readers that can be preempted have a grace period of their own. One that waits
+ * for these need not wait for what cannot be preempted, so the other kind follows.
+ */
+static void __pcpuref_free_after_tasks(struct rcu_head *head)
 {
-	struct pcpuref_data *d = container_of(head, struct pcpuref_data, rcu);
-
-	__pcpuref_call_after_sched(d, !refcount_read(&d->pins));
+	__pcpuref_call_after_sched(head, __pcpuref_free);
 }
 
-/*
- * What references ask for: a grace period that begins from now on. One that
- * waits for preempted tasks need not wait for what cannot be preempted, so that
- * the other kind follows it.
- */
-static void __pcpuref_call_after(struct pcpuref_data *d, bool free)
+static void __pcpuref_unpin(struct pcpuref_data *d)
 {
-	if (unlikely(d->readers))
-		pcpuref_call_rcu_tasks(&d->rcu, __pcpuref_tasks_passed);
+	if (!refcount_dec_and_test(&d->pins))
+		return;
+	if (unlikely(__pcpuref_readers(d)))
+		pcpuref_call_rcu_tasks(&d->rcu, __pcpuref_free_after_tasks);
 	else
-		__pcpuref_call_after_sched(d, free);
+		__pcpuref_call_after_sched(&d->rcu, __pcpuref_free);
+}
+
+static void __pcpuref_pin(struct pcpuref_data *d)
+{
+	refcount_inc(&d->pins);
 }
 
 /* The same for a caller that can sleep. */
@@ -705,7 +842,7 @@ static void __pcpuref_synchronize(bool tasks)
 /* One expedited grace period for all that waits. Return: how many it were. */
 static unsigned int __pcpuref_hurry(struct gather *gather)
 {
-	struct pcpuref_data *first, *waiting = NULL;
+	struct rcu_head *first, *waiting = NULL;
 	unsigned int i, nr = 0;
 	unsigned long flags;
 
@@ -744,28 +881,11 @@ static void __pcpuref_hurry_work(struct work_struct *work)
 
 /* --- Data ----------------------------------------------------------------- */
 
-static size_t __pcpuref_data_size(unsigned int flags)
-{
-	return flags & PCPUREF_RELEASE_WORK ? sizeof(struct pcpuref_data) :
-					      offsetof(struct pcpuref_data, work);
-}
-
 /* Aligned so that the tags fit below the address. */
 static unsigned long __percpu *__pcpuref_alloc_counters(gfp_t gfp)
 {
 	return (unsigned long __percpu *)
 		__alloc_percpu_gfp(sizeof(long), __PCPUREF_TAGS + 1, gfp);
-}
-
-static void __pcpuref_pin(struct pcpuref_data *d)
-{
-	refcount_inc(&d->pins);
-}
-
-static void __pcpuref_unpin(struct pcpuref_data *d)
-{
-	if (refcount_dec_and_test(&d->pins))
-		__pcpuref_call_after(d, true);
 }
 
 /*
@@ -779,7 +899,7 @@ static struct pcpuref_data *__pcpuref_lock(struct pcpuref *ref, unsigned long *f
 	struct pcpuref_data *d;
 
 	local_irq_save(*flags);
-	d = READ_ONCE(ref->data);
+	d = __pcpuref_data(ref);
 	if (d) {
 		raw_spin_lock(&d->lock);
 		if (d->ref == ref) {
@@ -799,12 +919,93 @@ static void __pcpuref_unlock(struct pcpuref_data *d, unsigned long flags)
 	raw_spin_unlock_irqrestore(&d->lock, flags);
 }
 
+static size_t __pcpuref_whole_size(unsigned int flags)
+{
+	return flags & PCPUREF_RELEASE_WORK ? sizeof(struct whole) :
+					      offsetof(struct whole, more.work);
+}
+
+static void __pcpuref_release_work(struct work_struct *work);
+
+static void __pcpuref_init_more(struct pcpuref_more *x, struct pcpuref_data *d)
+{
+	x->d = d;
+	x->life = !(d->flags & PCPUREF_INIT_DEAD);
+	if (d->flags & PCPUREF_RELEASE_WORK)
+		INIT_WORK(&x->work, __pcpuref_release_work);
+}
+
+/*
+ * Let @d have @x if it has none yet. What has been promised is due then.
+ *
+ * Return: what is not needed.
+ */
+static struct pcpuref_more *__pcpuref_bring(struct pcpuref_data *d, struct pcpuref_more *x)
+{
+	void *promise = d->more;
+
+	lockdep_assert_held(&d->lock);
+
+	if (!x || __pcpuref_more(d))
+		return x;
+	__pcpuref_init_more(x, d);
+	if (!d->live)
+		x->killed_at = ktime_get_mono_fast_ns();
+	if (__pcpuref_starved(d))
+		d->busy = false;
+	if ((unsigned long)promise > HIDDEN) {
+		x->confirm[0] = __pcpuref_unhide(promise, d->promised_top);
+		x->confirm_next[0] = 1;
+	}
+	/* Pairs with the READ_ONCE() in __pcpuref_more(). */
+	smp_store_release(&d->more, x);
+	return NULL;
+}
+
+/*
+ * The same as __pcpuref_lock() for a request that may need more than a lazy
+ * reference has. If there is no memory, or no way to allocate any here, the
+ * request is recorded: see __pcpuref_settle().
+ */
+static struct pcpuref_data *__pcpuref_lock_for(struct pcpuref *ref, unsigned long *flags,
+					       gfp_t gfp)
+{
+	struct pcpuref_data *d = __pcpuref_lock(ref, flags);
+	struct pcpuref_more *x = NULL;
+
+	if (likely(!d || __pcpuref_more(d)))
+		return d;
+	__pcpuref_unlock(d, *flags);
+
+	/* With PREEMPT_RT the allocator takes locks that sleep. */
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT) || preemptible())
+		x = kzalloc(sizeof(*x), gfp);
+
+	d = __pcpuref_lock(ref, flags);
+	if (d)
+		x = __pcpuref_bring(d, x);
+	if (likely(!x))
+		return d;
+	/* Somebody else has brought it meanwhile. */
+	if (d)
+		__pcpuref_unlock(d, *flags);
+	kfree(x);
+	return __pcpuref_lock(ref, flags);
+}
+
+/* For callers that can, and cannot, sleep. */
+#define MORE_TASK	(GFP_KERNEL | __GFP_NOFAIL)
+#define MORE_ATOMIC	(GFP_ATOMIC | __GFP_NOWARN)
+
 static void __pcpuref_tag(struct pcpuref_data *d, unsigned long tags)
 {
+	struct pcpuref_more *x = __pcpuref_more(d);
+
 	lockdep_assert_held(&d->lock);
-	d->tagged = tags & __PCPUREF_ATOMIC;
+	d->tagged = !!(tags & __PCPUREF_ATOMIC);
 	/* Pairs with the READ_ONCE() in __pcpuref_add(): one store, all tags. */
-	WRITE_ONCE(d->ref->word, (unsigned long)d->counters | tags | d->readers);
+	WRITE_ONCE(d->ref->word, (x ? (unsigned long)x->counters : 0) | tags |
+		   __pcpuref_readers(d));
 }
 
 /* --- Waiters -------------------------------------------------------------- */
@@ -812,7 +1013,7 @@ static void __pcpuref_tag(struct pcpuref_data *d, unsigned long tags)
 static void __pcpuref_wake(struct pcpuref_data *d, struct waiter *w, int result)
 {
 	lockdep_assert_held(&d->lock);
-	list_del_init(&w->node);
+	hlist_del_init(&w->node);
 	w->result = result;
 	/* The last touch: the waiter's frame may be gone after this. */
 	complete(&w->done);
@@ -821,11 +1022,13 @@ static void __pcpuref_wake(struct pcpuref_data *d, struct waiter *w, int result)
 /* Wake those whose condition has come true. */
 static void __pcpuref_wake_due(struct pcpuref_data *d)
 {
-	struct waiter *w, *next;
+	struct pcpuref_more *x = d->more;
+	struct hlist_node *next;
+	struct waiter *w;
 
 	lockdep_assert_held(&d->lock);
-	list_for_each_entry_safe(w, next, &d->waiters, node) {
-		unsigned int now = w->for_release ? d->returned : d->batches;
+	hlist_for_each_entry_safe(w, next, &x->waiters, node) {
+		unsigned int now = w->for_release ? x->returned : x->batches;
 
 		if ((int)(now - w->target) >= 0)
 			__pcpuref_wake(d, w, 0);
@@ -835,12 +1038,16 @@ static void __pcpuref_wake_due(struct pcpuref_data *d)
 /* Wake those for whom it never will. */
 static void __pcpuref_wake_failed(struct pcpuref_data *d, bool for_release, int result)
 {
-	struct waiter *w, *next;
+	struct pcpuref_more *x = __pcpuref_more(d);
+	struct hlist_node *next;
+	struct waiter *w;
 
 	lockdep_assert_held(&d->lock);
-	list_for_each_entry_safe(w, next, &d->waiters, node)
+	if (!x)
+		return;
+	hlist_for_each_entry_safe(w, next, &x->waiters, node)
 		if (w->for_release == for_release &&
-		    (!for_release || (int)(d->ended - w->target) < 0))
+		    (!for_release || (int)(x->ended - w->target) < 0))
 			__pcpuref_wake(d, w, result);
 }
 
@@ -852,7 +1059,7 @@ static void __pcpuref_wait_begin(struct pcpuref_data *d, struct waiter *w,
 	w->for_release = for_release;
 	w->target = target;
 	w->result = 0;
-	list_add_tail(&w->node, &d->waiters);
+	hlist_add_head(&w->node, &d->more->waiters);
 	__pcpuref_pin(d);
 }
 
@@ -863,8 +1070,8 @@ static int __pcpuref_wait_end(struct pcpuref_data *d, struct waiter *w,
 
 	if (!wait_for_completion_timeout(&w->done, timeout)) {
 		raw_spin_lock_irqsave(&d->lock, flags);
-		if (!list_empty(&w->node)) {
-			list_del_init(&w->node);
+		if (!hlist_unhashed(&w->node)) {
+			hlist_del_init(&w->node);
 			w->result = -ETIMEDOUT;
 		}
 		raw_spin_unlock_irqrestore(&d->lock, flags);
@@ -881,10 +1088,11 @@ static int __pcpuref_wait_end(struct pcpuref_data *d, struct waiter *w,
  */
 static void __pcpuref_release(struct pcpuref_data *d)
 {
+	struct pcpuref_more *x = d->more;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&d->lock, flags);
-	while (d->ref && d->returned != d->ended) {
+	while (d->ref && x->returned != x->ended) {
 		struct pcpuref *ref = d->ref;
 
 		d->running = true;
@@ -896,7 +1104,7 @@ static void __pcpuref_release(struct pcpuref_data *d)
 
 		raw_spin_lock_irqsave(&d->lock, flags);
 		d->running = false;
-		d->returned++;
+		x->returned++;
 		__pcpuref_wake_due(d);
 	}
 	d->releasing = false;
@@ -906,7 +1114,7 @@ static void __pcpuref_release(struct pcpuref_data *d)
 
 static void __pcpuref_release_work(struct work_struct *work)
 {
-	__pcpuref_release(container_of(work, struct pcpuref_data, work));
+	__pcpuref_release(container_of(work, struct pcpuref_more, work)->d);
 }
 
 /* The count is negative or must become so; needs no lock. */
@@ -945,7 +1153,7 @@ static unsigned int __pcpuref_mark_zero(struct pcpuref_data *d, unsigned long ca
 
 	/* Pairs with smp_load_acquire() in pcpuref_is_zero(). */
 	smp_store_release(&d->zero, true);
-	d->ended++;
+	d->more->ended++;
 	if (d->releasing)
 		return 0;
 	d->releasing = true;
@@ -956,10 +1164,12 @@ static unsigned int __pcpuref_mark_zero(struct pcpuref_data *d, unsigned long ca
 /* A put came to zero and holds nothing any more. */
 static unsigned int __pcpuref_reached_zero(struct pcpuref_data *d, unsigned long caller)
 {
+	struct pcpuref_more *x = __pcpuref_more(d);
+
 	lockdep_assert_held(&d->lock);
 
-	if (d->claimed) {
-		d->claimed--;
+	if (x && x->claimed) {
+		x->claimed--;
 		return 0;
 	}
 	if (!d->ref)
@@ -984,8 +1194,8 @@ static unsigned int __pcpuref_drop(struct pcpuref_data *d)
 	if (likely(new > 0))
 		return 0;
 	if (new < 0 || d->initial || d->own)
-		return __pcpuref_leak(d, EXCESS_PUT, new, d->requester);
-	return __pcpuref_mark_zero(d, d->requester);
+		return __pcpuref_leak(d, EXCESS_PUT, new, d->more->requester);
+	return __pcpuref_mark_zero(d, d->more->requester);
 }
 
 /* Take a reference for the machine, or find that there is none left. */
@@ -1003,41 +1213,71 @@ static bool __pcpuref_inc_not_zero(struct pcpuref_data *d)
 
 /* --- The machine ---------------------------------------------------------- */
 
+static void __pcpuref_defer(struct pcpuref_data *d, int zeroes);
+
+/*
+ * There is something to be done, and no memory for it, nor a way to get some
+ * here. A work item brings it; until then requests are recorded.
+ */
+static void __pcpuref_starve(struct pcpuref_data *d)
+{
+	lockdep_assert_held(&d->lock);
+	if (!d->more)
+		WRITE_ONCE(d->more, (struct pcpuref_more *)HIDDEN);
+	d->busy = true;
+	WRITE_ONCE(d->hot, true);
+	__pcpuref_defer(d, 0);
+}
+
+/* In place of a slot for @confirm. One is all that there is room for. */
+static bool __pcpuref_promise(struct pcpuref_data *d, pcpuref_func_t *confirm)
+{
+	lockdep_assert_held(&d->lock);
+	if ((unsigned long)d->more > HIDDEN)
+		return false;
+	WRITE_ONCE(d->more, __pcpuref_hide(confirm));
+	d->promised_top = __pcpuref_top(confirm);
+	return true;
+}
+
 /* Remember @confirm for the next grace period. False if there is no room. */
 static bool __pcpuref_add_confirm(struct pcpuref_data *d, pcpuref_func_t *confirm)
 {
+	struct pcpuref_more *x = __pcpuref_more(d);
 	int i, room = -1;
 
 	lockdep_assert_held(&d->lock);
 
+	if (!x)
+		return __pcpuref_promise(d, confirm);
 	for (i = 0; i < CONFIRMS; i++) {
-		if (!d->confirm_now[i] && !d->confirm_next[i])
+		if (!x->confirm_now[i] && !x->confirm_next[i])
 			room = i;
-		else if (d->confirm[i] == confirm)
+		else if (x->confirm[i] == confirm)
 			break;
 	}
 	if (i == CONFIRMS)
 		i = room;
-	if (i < 0 || d->confirm_next[i] == U16_MAX)
+	if (i < 0 || x->confirm_next[i] == U16_MAX)
 		return false;
 
-	d->confirm[i] = confirm;
-	d->confirm_next[i]++;
+	x->confirm[i] = confirm;
+	x->confirm_next[i]++;
 	return true;
 }
 
-static bool __pcpuref_shift_confirms(struct pcpuref_data *d)
+static bool __pcpuref_shift_confirms(struct pcpuref_more *x)
 {
 	bool any = false;
 	int i;
 
-	lockdep_assert_held(&d->lock);
+	lockdep_assert_held(&x->d->lock);
 
 	for (i = 0; i < CONFIRMS; i++) {
-		if (!d->confirm_next[i])
+		if (!x->confirm_next[i])
 			continue;
-		d->confirm_now[i] = d->confirm_next[i];
-		d->confirm_next[i] = 0;
+		x->confirm_now[i] = x->confirm_next[i];
+		x->confirm_next[i] = 0;
 		any = true;
 	}
 	return any;
@@ -1046,18 +1286,20 @@ static bool __pcpuref_shift_confirms(struct pcpuref_data *d)
 /* From atomic to per-CPU mode, which needs no grace period. */
 static void __pcpuref_to_percpu(struct pcpuref_data *d)
 {
+	struct pcpuref_more *x = d->more;
+
 	lockdep_assert_held(&d->lock);
 
 	/* The counters are zero since allocation or __pcpuref_end_switch(). */
 	atomic_long_add(BIAS, &d->count);
-	d->biased = true;
+	x->biased = true;
 	d->tagged = false;
 	/*
 	 * Whoever sees the untagged word sees zeroed counters and the bias.
 	 * Pairs with the address dependency in __pcpuref_add().
 	 */
-	smp_store_release(&d->ref->word, (unsigned long)d->counters | d->readers);
-	__pcpuref_event(switch, d, "atomic", "percpu", 0, d->requester);
+	smp_store_release(&d->ref->word, (unsigned long)x->counters | __pcpuref_readers(d));
+	__pcpuref_event(switch, d, "atomic", "percpu", 0, x->requester);
 }
 
 /*
@@ -1067,12 +1309,19 @@ static void __pcpuref_to_percpu(struct pcpuref_data *d)
  */
 static unsigned int __pcpuref_settle(struct pcpuref_data *d)
 {
+	struct pcpuref_more *x = __pcpuref_more(d);
+
 	lockdep_assert_held(&d->lock);
 
 	if (d->busy || !d->ref)
 		return 0;
 
-	if (__pcpuref_shift_confirms(d) || (d->biased && d->tagged)) {
+	if (unlikely(!x) && (!d->live || d->more)) {
+		__pcpuref_starve(d);
+		return 0;
+	}
+
+	if (x && (__pcpuref_shift_confirms(x) || (x->biased && d->tagged))) {
 		d->busy = true;
 		__pcpuref_pin(d);
 		if (!d->initial)
@@ -1089,7 +1338,7 @@ static unsigned int __pcpuref_settle(struct pcpuref_data *d)
 
 	if (!d->tagged)
 		return 0;
-	if (!d->force_atomic && d->counters && !READ_ONCE(d->stuck))
+	if (!d->force_atomic && x && x->counters && !READ_ONCE(d->stuck))
 		__pcpuref_to_percpu(d);
 	else if (READ_ONCE(d->ref->word) & __PCPUREF_DEAD)
 		__pcpuref_tag(d, __PCPUREF_ATOMIC);
@@ -1104,24 +1353,25 @@ static unsigned int __pcpuref_settle(struct pcpuref_data *d)
 static unsigned long __percpu *__pcpuref_fold(struct pcpuref_data *d, long sum)
 {
 	unsigned long __percpu *unused = NULL;
+	struct pcpuref_more *x = d->more;
 	long new;
 
 	lockdep_assert_held(&d->lock);
 
 	new = atomic_long_add_return(sum - BIAS, &d->count);
-	d->biased = false;
+	x->biased = false;
 	/* The machine holds a reference, so less than one is too few. */
 	if (unlikely(READ_ONCE(d->stuck) || new < 1)) {
-		__pcpuref_leak(d, EXCESS_PUT, new, d->requester);
+		__pcpuref_leak(d, EXCESS_PUT, new, x->requester);
 		/* Also if it stuck when it was not biased. */
 		__pcpuref_stick(d, false);
 	}
-	if (!d->allow_reinit) {
-		unused = d->counters;
-		d->counters = NULL;
+	if (!__pcpuref_allow_reinit(d)) {
+		unused = x->counters;
+		x->counters = NULL;
 		__pcpuref_tag(d, READ_ONCE(d->ref->word) & __PCPUREF_TAGS);
 	}
-	__pcpuref_event(switch, d, "switching", "atomic", sum, d->requester);
+	__pcpuref_event(switch, d, "switching", "atomic", sum, x->requester);
 	return unused;
 }
 
@@ -1130,10 +1380,10 @@ static unsigned long __percpu *__pcpuref_fold(struct pcpuref_data *d, long sum)
  * without the lock: @busy keeps everybody else from writing them, and they are
  * cleared only when nobody reads them either.
  */
-static void __pcpuref_end_switch(struct pcpuref_data *d)
+static void __pcpuref_end_switch(struct pcpuref_data *d, struct pcpuref_more *x)
 {
 	unsigned long __percpu *unused = NULL;
-	long sum = __pcpuref_sum(d);
+	long sum = __pcpuref_sum(x);
 	unsigned long flags;
 	int cpu;
 
@@ -1146,7 +1396,7 @@ static void __pcpuref_end_switch(struct pcpuref_data *d)
 		free_percpu(unused);
 	else
 		for_each_possible_cpu(cpu)
-			WRITE_ONCE(*per_cpu_ptr(d->counters, cpu), 0);
+			WRITE_ONCE(*per_cpu_ptr(x->counters, cpu), 0);
 }
 
 static void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync);
@@ -1154,21 +1404,22 @@ static void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync);
 /* A grace period that __pcpuref_settle() asked for is over. Consumes its pin. */
 static void __pcpuref_grace_period_over(struct pcpuref_data *d)
 {
+	struct pcpuref_more *x = d->more;
 	unsigned int todo = 0;
 	unsigned long flags;
 	int i;
 
 	/* Written only by the end of a grace period, and while there is none. */
-	if (d->biased)
-		__pcpuref_end_switch(d);
+	if (x->biased)
+		__pcpuref_end_switch(d, x);
 
 	raw_spin_lock_irqsave(&d->lock, flags);
 	for (i = 0; d->ref && i < CONFIRMS; i++) {
-		while (d->ref && d->confirm_now[i]) {
-			pcpuref_func_t *confirm = d->confirm[i];
+		while (d->ref && x->confirm_now[i]) {
+			pcpuref_func_t *confirm = x->confirm[i];
 			struct pcpuref *ref = d->ref;
 
-			d->confirm_now[i]--;
+			x->confirm_now[i]--;
 			__pcpuref_event(confirm, d, NULL, NULL, 0, 0);
 			raw_spin_unlock_irqrestore(&d->lock, flags);
 			confirm(ref);
@@ -1182,13 +1433,23 @@ static void __pcpuref_grace_period_over(struct pcpuref_data *d)
 		if (d->ref)
 			todo = __pcpuref_drop(d);
 	}
-	d->batches++;
+	x->batches++;
 	todo |= __pcpuref_settle(d);
 	__pcpuref_wake_due(d);
 	raw_spin_unlock_irqrestore(&d->lock, flags);
 
 	__pcpuref_run(d, todo, false);
 	__pcpuref_unpin(d);
+}
+
+static void __pcpuref_grace_period_passed(struct rcu_head *head)
+{
+	__pcpuref_grace_period_over(container_of(head, struct pcpuref_more, rcu)->d);
+}
+
+static void __pcpuref_sched_after_tasks(struct rcu_head *head)
+{
+	__pcpuref_call_after_sched(head, __pcpuref_grace_period_passed);
 }
 
 /*
@@ -1199,18 +1460,23 @@ static void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync)
 {
 	bool expedite = sync && (todo & TODO_GRACE_PERIOD);
 
-	if ((todo & TODO_GRACE_PERIOD) && !expedite)
-		__pcpuref_call_after(d, false);
+	if ((todo & TODO_GRACE_PERIOD) && !expedite) {
+		if (unlikely(__pcpuref_readers(d)))
+			pcpuref_call_rcu_tasks(&d->more->rcu, __pcpuref_sched_after_tasks);
+		else
+			__pcpuref_call_after_sched(&d->more->rcu,
+						   __pcpuref_grace_period_passed);
+	}
 
 	if (todo & TODO_RELEASE) {
 		if (d->flags & PCPUREF_RELEASE_WORK)
-			queue_work(release_wq, &d->work);
+			queue_work(release_wq, &d->more->work);
 		else
 			__pcpuref_release(d);
 	}
 
 	if (expedite) {
-		__pcpuref_synchronize(d->readers);
+		__pcpuref_synchronize(__pcpuref_readers(d));
 		/* Callbacks find softirqs off, as in an RCU callback. */
 		local_bh_disable();
 		__pcpuref_grace_period_over(d);
@@ -1232,13 +1498,17 @@ static DECLARE_WORK(hot_work, __pcpuref_hot_work);
  * a get cannot allocate. Caller has preemption disabled since it found @d, and
  * has said before what is to be done.
  */
-static void __pcpuref_defer(struct pcpuref_data *d)
+static void __pcpuref_defer(struct pcpuref_data *d, int zeroes)
 {
+	int old = atomic_read(&d->deferrals);
+
 	/*
 	 * Fully ordered, also when it finds it listed: then what went before is
 	 * seen by __pcpuref_undefer(), whose atomic_xchg() this pairs with.
 	 */
-	if (atomic_xchg(&d->deferred_listed, 1) || !refcount_inc_not_zero(&d->pins))
+	while (!atomic_try_cmpxchg(&d->deferrals, &old, (old + zeroes) | DEFERRED))
+		;
+	if ((old & DEFERRED) || !refcount_inc_not_zero(&d->pins))
 		return;
 	if (IS_ENABLED(CONFIG_IRQ_WORK)) {
 		llist_add(&d->deferred, this_cpu_ptr(&deferred_list));
@@ -1249,13 +1519,6 @@ static void __pcpuref_defer(struct pcpuref_data *d)
 	}
 }
 
-static void __pcpuref_defer_from_nmi(struct pcpuref_data *d, bool zero)
-{
-	if (zero)
-		atomic_inc(&d->deferred_zeroes);
-	__pcpuref_defer(d);
-}
-
 /* Off the list: do what an NMI has left behind. */
 static void __pcpuref_undefer(struct pcpuref_data *d)
 {
@@ -1263,9 +1526,8 @@ static void __pcpuref_undefer(struct pcpuref_data *d)
 	unsigned long flags;
 	int zeroes;
 
-	/* Pairs with the atomic_xchg() in __pcpuref_defer(). */
-	atomic_xchg(&d->deferred_listed, 0);
-	zeroes = atomic_xchg(&d->deferred_zeroes, 0);
+	/* Pairs with the atomic_try_cmpxchg() in __pcpuref_defer(). */
+	zeroes = atomic_xchg(&d->deferrals, 0) & ~DEFERRED;
 
 	raw_spin_lock_irqsave(&d->lock, flags);
 	while (zeroes--)
@@ -1291,7 +1553,8 @@ static void __pcpuref_deferred(struct irq_work *work)
 		 * been listed anew meanwhile, with a pin of its own.
 		 */
 		if (IS_ENABLED(CONFIG_PREEMPT_RT) ||
-		    (READ_ONCE(d->hot) && !atomic_xchg(&d->deferred_listed, 1))) {
+		    (READ_ONCE(d->hot) &&
+		     !(atomic_fetch_or(DEFERRED, &d->deferrals) & DEFERRED))) {
 			llist_add(&d->deferred, &hot_list);
 			queue_work(release_wq, &hot_work);
 		} else {
@@ -1317,14 +1580,14 @@ static DEFINE_PER_CPU(unsigned int, lazy_gets);
 
 static noinline void __pcpuref_sample(struct pcpuref_data *d)
 {
-	unsigned int now = jiffies;
-	unsigned int sampled = READ_ONCE(d->sampled);
-	unsigned int samples = READ_ONCE(d->samples) + 1;
+	u16 now = jiffies;
+	u16 sampled = READ_ONCE(d->sampled);
+	u8 samples = READ_ONCE(d->samples) + 1;
 
 	/* A failed allocation has put it into the future, by a second. */
-	if (sampled - now - 1 < HZ || READ_ONCE(d->force_atomic) || !READ_ONCE(d->live))
+	if ((u16)(sampled - now - 1) < HZ || READ_ONCE(d->force_atomic) || !READ_ONCE(d->live))
 		return;
-	if (now - sampled > LAZY_WINDOW) {
+	if ((u16)(now - sampled) > LAZY_WINDOW) {
 		WRITE_ONCE(d->sampled, now);
 		samples = 1;
 	}
@@ -1334,43 +1597,52 @@ static noinline void __pcpuref_sample(struct pcpuref_data *d)
 		return;
 	WRITE_ONCE(d->samples, 0);
 	WRITE_ONCE(d->hot, true);
-	__pcpuref_defer(d);
+	__pcpuref_defer(d, 0);
 }
 
 /* Caller has preemption disabled, and was compiled for @readers. */
 static __always_inline void __pcpuref_got(struct pcpuref_data *d, u8 readers,
 					  unsigned long caller)
 {
-	if (likely(!(READ_ONCE(d->lazy) | (d->readers ^ readers))))
+	u8 attention = READ_ONCE(d->attention);
+
+	if (likely(attention == readers))
 		return;
 	/* Counted right: the tag kept it from the counters. But slowly. */
-	if (d->readers != readers)
+	if ((attention ^ readers) & __PCPUREF_READERS_TASKS)
 		__pcpuref_misuse(d, MIXED_READERS, atomic_long_read(&d->count), caller);
-	if (READ_ONCE(d->lazy) && !(this_cpu_inc_return(lazy_gets) % LAZY_SAMPLE))
+	if ((attention & LAZY) && !(this_cpu_inc_return(lazy_gets) % LAZY_SAMPLE))
 		__pcpuref_sample(d);
 }
 
-/* Give a lazy reference its counters. */
+/* Give a lazy reference its counters, and a starved one what it waits for. */
 static void __pcpuref_promote(struct pcpuref_data *d)
 {
 	unsigned long __percpu *counters;
+	struct pcpuref_more *x = NULL;
 	unsigned int todo = 0;
 	unsigned long flags;
 
+	if (!__pcpuref_more(d))
+		x = kzalloc(sizeof(*x), __pcpuref_starved(d) ? MORE_TASK :
+							       GFP_KERNEL | __GFP_NOWARN);
 	counters = __pcpuref_alloc_counters(GFP_KERNEL | __GFP_NOWARN);
 
 	raw_spin_lock_irqsave(&d->lock, flags);
 	WRITE_ONCE(d->hot, false);
-	if (!counters) {
-		WRITE_ONCE(d->sampled, (unsigned int)jiffies + HZ);
-	} else if (d->ref && d->lazy && (d->live || d->allow_reinit) && !d->force_atomic) {
-		WRITE_ONCE(d->lazy, false);
-		swap(d->counters, counters);
-		/* While it is busy the word stays as it is, and settles later. */
-		todo = __pcpuref_settle(d);
+	x = __pcpuref_bring(d, x);
+	if (!counters || !__pcpuref_more(d)) {
+		WRITE_ONCE(d->sampled, (u16)(jiffies + HZ));
+	} else if (d->ref && (d->attention & LAZY) && !d->force_atomic &&
+		   (d->live || __pcpuref_allow_reinit(d))) {
+		WRITE_ONCE(d->attention, d->attention & ~LAZY);
+		swap(d->more->counters, counters);
 	}
+	/* While it is busy the word stays as it is, and settles later. */
+	todo = __pcpuref_settle(d);
 	raw_spin_unlock_irqrestore(&d->lock, flags);
 
+	kfree(x);
 	free_percpu(counters);
 	__pcpuref_run(d, todo, false);
 }
@@ -1405,7 +1677,7 @@ static void __pcpuref_broken(struct pcpuref_data *d, enum misuse what, long old,
 
 	__pcpuref_misuse(d, what, dead ? 0 : old, caller);
 	if (pcpuref_in_nmi()) {
-		__pcpuref_defer_from_nmi(d, false);
+		__pcpuref_defer(d, 0);
 		return;
 	}
 	raw_spin_lock_irqsave(&d->lock, flags);
@@ -1428,7 +1700,7 @@ static __always_inline void __pcpuref_get(struct pcpuref *ref, unsigned long nr,
 	struct pcpuref_data *d;
 	long old;
 
-	d = READ_ONCE(ref->data);
+	d = __pcpuref_data(ref);
 	if (unlikely(!d)) {
 		__pcpuref_misuse_gone(ref, caller);
 	} else {
@@ -1467,7 +1739,7 @@ static __always_inline bool __pcpuref_take_unless_zero(struct pcpuref_data *d,
 static __always_inline bool __pcpuref_tryget(struct pcpuref *ref, unsigned long nr,
 					     u8 readers, unsigned long caller)
 {
-	bool taken = __pcpuref_take_unless_zero(READ_ONCE(ref->data), nr, readers, caller);
+	bool taken = __pcpuref_take_unless_zero(__pcpuref_data(ref), nr, readers, caller);
 
 	preempt_enable_notrace();
 	return taken;
@@ -1483,7 +1755,7 @@ static __always_inline bool __pcpuref_tryget_live(struct pcpuref *ref, unsigned 
 	bool taken = false;
 
 	if (!(READ_ONCE(ref->word) & __PCPUREF_DEAD))
-		taken = __pcpuref_take_unless_zero(READ_ONCE(ref->data), nr, readers, caller);
+		taken = __pcpuref_take_unless_zero(__pcpuref_data(ref), nr, readers, caller);
 	preempt_enable_notrace();
 	return taken;
 }
@@ -1496,7 +1768,7 @@ static __always_inline void __pcpuref_put(struct pcpuref *ref, unsigned long nr,
 	unsigned long flags;
 	long old;
 
-	d = READ_ONCE(ref->data);
+	d = __pcpuref_data(ref);
 	if (unlikely(!d)) {
 		__pcpuref_misuse_gone(ref, caller);
 		goto out;
@@ -1511,7 +1783,7 @@ static __always_inline void __pcpuref_put(struct pcpuref *ref, unsigned long nr,
 	if (unlikely(old <= 0 || old != (long)nr)) {
 		__pcpuref_broken(d, EXCESS_PUT, old, caller);
 	} else if (pcpuref_in_nmi()) {
-		__pcpuref_defer_from_nmi(d, true);
+		__pcpuref_defer(d, 1);
 	} else {
 		raw_spin_lock_irqsave(&d->lock, flags);
 		todo = __pcpuref_reached_zero(d, caller);
@@ -1524,62 +1796,111 @@ out:
 		__pcpuref_run(d, todo, false);
 }
 
-/* Of a reference that is not in per-CPU mode: pcpuref_get_many() */
-void __pcpuref_get_slow(struct pcpuref *ref, unsigned long nr)
+/* Of a reference that is not in per-CPU mode. */
+void __pcpuref_get_slow(struct pcpuref *ref)
 {
-	__pcpuref_get(ref, nr, 0, _RET_IP_);
+	__pcpuref_get(ref, 1, 0, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(__pcpuref_get_slow);
 
-/* ... pcpuref_tryget_many() */
-bool __pcpuref_tryget_slow(struct pcpuref *ref, unsigned long nr)
+bool __pcpuref_tryget_slow(struct pcpuref *ref)
 {
-	return __pcpuref_tryget(ref, nr, 0, _RET_IP_);
+	return __pcpuref_tryget(ref, 1, 0, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(__pcpuref_tryget_slow);
 
-/* ... pcpuref_tryget_live_many() */
-bool __pcpuref_tryget_live_slow(struct pcpuref *ref, unsigned long nr)
+bool __pcpuref_tryget_live_slow(struct pcpuref *ref)
 {
-	return __pcpuref_tryget_live(ref, nr, 0, _RET_IP_);
+	return __pcpuref_tryget_live(ref, 1, 0, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(__pcpuref_tryget_live_slow);
 
-/* ... pcpuref_put_many() */
-void __pcpuref_put_slow(struct pcpuref *ref, unsigned long nr)
+void __pcpuref_put_slow(struct pcpuref *ref)
 {
-	__pcpuref_put(ref, nr, _RET_IP_);
+	__pcpuref_put(ref, 1, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(__pcpuref_put_slow);
 
+void __pcpuref_get_many_slow(struct pcpuref *ref, unsigned long nr)
+{
+	__pcpuref_get(ref, nr, 0, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_get_many_slow);
+
+bool __pcpuref_tryget_many_slow(struct pcpuref *ref, unsigned long nr)
+{
+	return __pcpuref_tryget(ref, nr, 0, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_tryget_many_slow);
+
+bool __pcpuref_tryget_live_many_slow(struct pcpuref *ref, unsigned long nr)
+{
+	return __pcpuref_tryget_live(ref, nr, 0, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_tryget_live_many_slow);
+
+void __pcpuref_put_many_slow(struct pcpuref *ref, unsigned long nr)
+{
+	__pcpuref_put(ref, nr, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_put_many_slow);
+
 /* The same for a client with PCPUREF_READERS_TASKS, with preemption enabled. */
-void __pcpuref_get_slow_tasks(struct pcpuref *ref, unsigned long nr)
+void __pcpuref_get_slow_tasks(struct pcpuref *ref)
+{
+	preempt_disable_notrace();
+	__pcpuref_get(ref, 1, __PCPUREF_READERS_TASKS, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_get_slow_tasks);
+
+bool __pcpuref_tryget_slow_tasks(struct pcpuref *ref)
+{
+	preempt_disable_notrace();
+	return __pcpuref_tryget(ref, 1, __PCPUREF_READERS_TASKS, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_tryget_slow_tasks);
+
+bool __pcpuref_tryget_live_slow_tasks(struct pcpuref *ref)
+{
+	preempt_disable_notrace();
+	return __pcpuref_tryget_live(ref, 1, __PCPUREF_READERS_TASKS, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_tryget_live_slow_tasks);
+
+void __pcpuref_put_slow_tasks(struct pcpuref *ref)
+{
+	preempt_disable_notrace();
+	__pcpuref_put(ref, 1, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_put_slow_tasks);
+
+void __pcpuref_get_many_slow_tasks(struct pcpuref *ref, unsigned long nr)
 {
 	preempt_disable_notrace();
 	__pcpuref_get(ref, nr, __PCPUREF_READERS_TASKS, _RET_IP_);
 }
-EXPORT_SYMBOL_GPL(__pcpuref_get_slow_tasks);
+EXPORT_SYMBOL_GPL(__pcpuref_get_many_slow_tasks);
 
-bool __pcpuref_tryget_slow_tasks(struct pcpuref *ref, unsigned long nr)
+bool __pcpuref_tryget_many_slow_tasks(struct pcpuref *ref, unsigned long nr)
 {
 	preempt_disable_notrace();
 	return __pcpuref_tryget(ref, nr, __PCPUREF_READERS_TASKS, _RET_IP_);
 }
-EXPORT_SYMBOL_GPL(__pcpuref_tryget_slow_tasks);
+EXPORT_SYMBOL_GPL(__pcpuref_tryget_many_slow_tasks);
 
-bool __pcpuref_tryget_live_slow_tasks(struct pcpuref *ref, unsigned long nr)
+bool __pcpuref_tryget_live_many_slow_tasks(struct pcpuref *ref, unsigned long nr)
 {
 	preempt_disable_notrace();
 	return __pcpuref_tryget_live(ref, nr, __PCPUREF_READERS_TASKS, _RET_IP_);
 }
-EXPORT_SYMBOL_GPL(__pcpuref_tryget_live_slow_tasks);
+EXPORT_SYMBOL_GPL(__pcpuref_tryget_live_many_slow_tasks);
 
-void __pcpuref_put_slow_tasks(struct pcpuref *ref, unsigned long nr)
+void __pcpuref_put_many_slow_tasks(struct pcpuref *ref, unsigned long nr)
 {
 	preempt_disable_notrace();
 	__pcpuref_put(ref, nr, _RET_IP_);
 }
-EXPORT_SYMBOL_GPL(__pcpuref_put_slow_tasks);
+EXPORT_SYMBOL_GPL(__pcpuref_put_many_slow_tasks);
 
 /* --- Life ----------------------------------------------------------------- */
 
@@ -1593,58 +1914,55 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 				   PCPUREF_INIT_LAZY;
 	bool dead = flags & PCPUREF_INIT_DEAD;
 	bool lazy = flags & PCPUREF_INIT_LAZY;
+	unsigned long __percpu *counters = NULL;
 	struct pcpuref_data *d;
 	unsigned long irqflags;
 
 	/* Until all is well: what every other function takes for exited. */
-	WRITE_ONCE(ref->word, __PCPUREF_ATOMIC | __PCPUREF_DEAD);
-	WRITE_ONCE(ref->data, NULL);
-	ref->release = release;
+	WRITE_ONCE(ref->word, __PCPUREF_ATOMIC | __PCPUREF_DEAD |
+		   (__pcpuref_top(release) ? RELEASE_TOP : 0));
+	WRITE_ONCE(ref->data, __pcpuref_hide(release));
 
 	if (!release || (flags & ~known))
 		return -EINVAL;
 	if (site->readers && !PCPUREF_HAVE_READERS_TASKS)
 		return -EOPNOTSUPP;
 
-	if (flags & PCPUREF_RELEASE_WORK)
-		d = kzalloc(sizeof(*d), gfp);
-	else
-		d = kzalloc(offsetof(struct pcpuref_data, work), gfp);
+	/* What is dead will be reinitialised, for which it needs more than count. */
+	d = kzalloc(lazy && !dead ? sizeof(*d) : __pcpuref_whole_size(flags), gfp);
 	if (!d)
 		return -ENOMEM;
+	d->flags = flags;
+	if (!lazy || dead) {
+		d->more = &container_of(d, struct whole, d)->more;
+		__pcpuref_init_more(d->more, d);
+	}
 	if (!lazy) {
-		d->counters = __pcpuref_alloc_counters(gfp);
-		if (!d->counters) {
+		counters = __pcpuref_alloc_counters(gfp);
+		if (!counters) {
 			kfree(d);
 			return -ENOMEM;
 		}
+		d->more->counters = counters;
+		d->more->biased = !dead && !(flags & PCPUREF_INIT_ATOMIC);
 	}
 	raw_spin_lock_init(&d->lock);
 	refcount_set(&d->pins, 1);
-	INIT_LIST_HEAD(&d->waiters);
-	if (flags & PCPUREF_RELEASE_WORK)
-		INIT_WORK(&d->work, __pcpuref_release_work);
 	d->ref = ref;
 	d->release = release;
 	d->name = name;
 	d->site = site;
-	d->created_at = ktime_get_coarse_ns();
-	d->flags = flags;
-	d->allow_reinit = flags & (PCPUREF_INIT_ATOMIC | PCPUREF_INIT_DEAD |
-				   PCPUREF_ALLOW_REINIT);
-	d->force_atomic = flags & PCPUREF_INIT_ATOMIC;
-	d->lazy = lazy;
-	d->sampled = jiffies;
-	d->readers = site->readers;
-	if (d->readers)
+	d->created = ktime_get_coarse_ns() >> CREATED_SHIFT;
+	d->attention = (lazy ? LAZY : 0) | site->readers;
+	if (site->readers)
 		WRITE_ONCE(readers_tasks_used, true);
+	d->force_atomic = flags & PCPUREF_INIT_ATOMIC;
+	d->sampled = jiffies;
 	d->live = !dead;
 	d->initial = !dead;
 	d->zero = dead;
-	d->life = !dead;
-	d->biased = !dead && !d->force_atomic && !lazy;
-	d->tagged = !d->biased;
-	atomic_long_set(&d->count, dead ? DEAD : 1 + (d->biased ? BIAS : 0));
+	d->tagged = !__pcpuref_biased(d);
+	atomic_long_set(&d->count, dead ? DEAD : 1 + (d->tagged ? 0 : BIAS));
 	__pcpuref_list(d);
 
 	/*
@@ -1653,7 +1971,7 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 	 */
 	smp_store_release(&ref->data, d);
 	/* Pairs with the dependent access in __pcpuref_add(). */
-	smp_store_release(&ref->word, (unsigned long)d->counters | d->readers |
+	smp_store_release(&ref->word, (unsigned long)counters | site->readers |
 			  (d->tagged ? __PCPUREF_ATOMIC : 0) |
 			  (dead ? __PCPUREF_DEAD : 0));
 
@@ -1675,29 +1993,34 @@ static long __pcpuref_held(struct pcpuref_data *d)
 
 	if (d->zero)
 		return 0;
-	if (d->biased)
-		count += __pcpuref_sum(d) - BIAS;
+	if (__pcpuref_biased(d))
+		count += __pcpuref_sum(d->more) - BIAS;
 	return count - d->initial - d->own;
 }
 
 /* Has anything ever been done to it, as far as can be known? */
 static bool __pcpuref_used(struct pcpuref_data *d)
 {
+	const struct pcpuref_more *x = __pcpuref_more(d);
 	int cpu;
 
 	lockdep_assert_held(&d->lock);
 
-	if (d->busy || d->batches || d->ended || d->killed_at ||
-	    READ_ONCE(d->stuck) || __pcpuref_held(d))
+	if (d->busy || READ_ONCE(d->stuck) || __pcpuref_held(d))
+		return true;
+	if (!x)
+		return false;
+	if (x->batches || x->ended || x->killed_at)
 		return true;
 	for_each_possible_cpu(cpu)
-		if (d->counters && READ_ONCE(*per_cpu_ptr(d->counters, cpu)))
+		if (x->counters && READ_ONCE(*per_cpu_ptr(x->counters, cpu)))
 			return true;
 	return false;
 }
 
 static void __pcpuref_check_exit(struct pcpuref_data *d, unsigned long caller)
 {
+	const struct pcpuref_more *x = __pcpuref_more(d);
 	long held = __pcpuref_held(d);
 
 	lockdep_assert_held(&d->lock);
@@ -1708,7 +2031,7 @@ static void __pcpuref_check_exit(struct pcpuref_data *d, unsigned long caller)
 		__pcpuref_misuse(d, EXIT_SWITCHING, held, caller);
 	else if (held)
 		__pcpuref_misuse(d, EXIT_HELD, held, caller);
-	else if (d->ended != d->returned + d->running)
+	else if (x && x->ended != x->returned + d->running)
 		__pcpuref_misuse(d, EXIT_UNRELEASED, held, caller);
 	else if (!d->live && !d->zero)
 		__pcpuref_misuse(d, EXIT_UNRELEASED, held, caller);
@@ -1720,12 +2043,15 @@ static void __pcpuref_check_exit(struct pcpuref_data *d, unsigned long caller)
  */
 static void __pcpuref_orphan(struct pcpuref_data *d)
 {
+	struct pcpuref_more *x = __pcpuref_more(d);
+
 	lockdep_assert_held(&d->lock);
 
 	__pcpuref_unlist(d);
 	WRITE_ONCE(d->ref, NULL);
 	/* A release that is running still returns, and wakes its waiters. */
-	d->ended = d->returned + d->running;
+	if (x)
+		x->ended = x->returned + d->running;
 	__pcpuref_wake_failed(d, true, -ECANCELED);
 	__pcpuref_wake_failed(d, false, -ECANCELED);
 }
@@ -1738,9 +2064,10 @@ static void __pcpuref_detach(struct pcpuref_data *d, unsigned long caller)
 
 	__pcpuref_event(exit, d, __pcpuref_mode(d), "none", 0, caller);
 	WRITE_ONCE(ref->word, __PCPUREF_ATOMIC | __PCPUREF_DEAD | EXITED |
-		   (d->zero ? 0 : NONZERO));
+		   (d->zero ? 0 : NONZERO) |
+		   (__pcpuref_top(d->release) ? RELEASE_TOP : 0));
 	/* Pairs with the smp_load_acquire() in pcpuref_is_zero(). */
-	smp_store_release(&ref->data, NULL);
+	smp_store_release(&ref->data, __pcpuref_hide(d->release));
 	__pcpuref_orphan(d);
 }
 
@@ -1758,7 +2085,7 @@ static void __pcpuref_exit(struct pcpuref *ref, bool unused, unsigned long calle
 		else if (word & EXITED)
 			/* Harmless, but a second exit is worth a line. */
 			pr_notice_ratelimited("exit of an exited reference: release=%ps caller=%pS\n",
-					      ref->release, (void *)caller);
+					      __pcpuref_gone_release(ref), (void *)caller);
 		return;
 	}
 	if (!unused)
@@ -1811,12 +2138,15 @@ EXPORT_SYMBOL_GPL(pcpuref_cancel_init);
 static void __pcpuref_kill(struct pcpuref_data *d, unsigned long caller)
 {
 	const char *before = __pcpuref_mode(d);
+	struct pcpuref_more *x = __pcpuref_more(d);
 
 	lockdep_assert_held(&d->lock);
 
 	WRITE_ONCE(d->live, false);
-	d->requester = caller;
-	d->killed_at = ktime_get_mono_fast_ns();
+	if (x) {
+		x->requester = caller;
+		x->killed_at = ktime_get_mono_fast_ns();
+	}
 	__pcpuref_tag(d, __PCPUREF_ATOMIC | __PCPUREF_DEAD);
 	__pcpuref_event(kill, d, before, __pcpuref_mode(d), 0, caller);
 }
@@ -1847,7 +2177,7 @@ bool pcpuref_kill_and_confirm(struct pcpuref *ref, pcpuref_func_t *confirm)
 	unsigned long flags;
 	bool done = false;
 
-	d = __pcpuref_lock(ref, &flags);
+	d = __pcpuref_lock_for(ref, &flags, MORE_ATOMIC);
 	if (!d) {
 		__pcpuref_misuse_gone(ref, _RET_IP_);
 		return false;
@@ -1887,7 +2217,7 @@ int pcpuref_kill_sync(struct pcpuref *ref)
 
 	might_sleep();
 
-	d = __pcpuref_lock(ref, &flags);
+	d = __pcpuref_lock_for(ref, &flags, MORE_TASK);
 	if (!d) {
 		__pcpuref_misuse_gone(ref, _RET_IP_);
 		return -EINVAL;
@@ -1896,7 +2226,7 @@ int pcpuref_kill_sync(struct pcpuref *ref)
 		__pcpuref_kill(d, _RET_IP_);
 		todo = __pcpuref_settle(d);
 	}
-	tasks = d->readers;
+	tasks = __pcpuref_readers(d);
 	__pcpuref_unlock(d, flags);
 
 	__pcpuref_run(d, todo, true);
@@ -1917,12 +2247,12 @@ static int __pcpuref_kill_and_wait(struct pcpuref *ref, unsigned long timeout,
 
 	might_sleep();
 
-	d = __pcpuref_lock(ref, &flags);
+	d = __pcpuref_lock_for(ref, &flags, MORE_TASK);
 	if (!d) {
 		__pcpuref_misuse_gone(ref, caller);
 		return -EINVAL;
 	}
-	__pcpuref_wait_begin(d, &waiter, true, d->life);
+	__pcpuref_wait_begin(d, &waiter, true, d->more->life);
 	if (d->live) {
 		__pcpuref_kill(d, caller);
 		todo = __pcpuref_settle(d);
@@ -1978,13 +2308,14 @@ EXPORT_SYMBOL_GPL(pcpuref_kill_and_wait_timeout);
 /* Give a dead or dying reference its initial reference back. */
 static unsigned int __pcpuref_revive(struct pcpuref_data *d, unsigned long caller)
 {
+	struct pcpuref_more *x = __pcpuref_more(d);
 	unsigned int todo = 0;
 
 	lockdep_assert_held(&d->lock);
 
-	if (!d->allow_reinit) {
+	if (!__pcpuref_allow_reinit(d)) {
 		__pcpuref_misuse(d, NOT_ALLOWED, __pcpuref_held(d), caller);
-		WRITE_ONCE(d->lazy, false);
+		WRITE_ONCE(d->attention, d->attention & ~LAZY);
 	}
 
 	if (!d->initial && !__pcpuref_inc_not_zero(d)) {
@@ -1996,9 +2327,9 @@ static unsigned int __pcpuref_revive(struct pcpuref_data *d, unsigned long calle
 			/* Zero was read: pairs with the release of the puts. */
 			smp_acquire__after_ctrl_dep();
 			todo = __pcpuref_mark_zero(d, caller);
-			d->claimed++;
+			x->claimed++;
 		}
-		d->life += d->zero;
+		x->life += d->zero;
 		/* Unless somebody has touched the dead count: then it sticks. */
 		if (atomic_long_cmpxchg(&d->count, DEAD, 1) != DEAD)
 			__pcpuref_stick(d, false);
@@ -2008,8 +2339,11 @@ static unsigned int __pcpuref_revive(struct pcpuref_data *d, unsigned long calle
 		__pcpuref_stick(d, false);
 	d->initial = true;
 	WRITE_ONCE(d->live, true);
-	d->requester = caller;
-	d->killed_at = 0;
+	/* Without, it is starved: the kill that is undone was only recorded. */
+	if (x) {
+		x->requester = caller;
+		x->killed_at = 0;
+	}
 	WRITE_ONCE(d->zero, false);
 	__pcpuref_wake_failed(d, true, -ECANCELED);
 
@@ -2109,7 +2443,7 @@ static void __pcpuref_want_atomic(struct pcpuref_data *d, unsigned long caller)
 	WRITE_ONCE(d->force_atomic, true);
 	if (d->tagged)
 		return;
-	d->requester = caller;
+	d->more->requester = caller;
 	__pcpuref_tag(d, __PCPUREF_ATOMIC);
 	__pcpuref_event(switch, d, before, "switching", 0, caller);
 }
@@ -2134,7 +2468,7 @@ bool pcpuref_switch_to_atomic(struct pcpuref *ref, pcpuref_func_t *confirm)
 	unsigned long flags;
 	bool done = false;
 
-	d = __pcpuref_lock(ref, &flags);
+	d = confirm ? __pcpuref_lock_for(ref, &flags, MORE_ATOMIC) : __pcpuref_lock(ref, &flags);
 	if (!d) {
 		__pcpuref_misuse_gone(ref, _RET_IP_);
 		return false;
@@ -2173,14 +2507,14 @@ int pcpuref_switch_to_atomic_sync(struct pcpuref *ref)
 
 	might_sleep();
 
-	d = __pcpuref_lock(ref, &flags);
+	d = __pcpuref_lock_for(ref, &flags, MORE_TASK);
 	if (!d) {
 		__pcpuref_misuse_gone(ref, _RET_IP_);
 		return -EINVAL;
 	}
 	__pcpuref_want_atomic(d, _RET_IP_);
 	todo = __pcpuref_settle(d);
-	__pcpuref_wait_begin(d, &waiter, false, d->batches + d->busy);
+	__pcpuref_wait_begin(d, &waiter, false, d->more->batches + d->busy);
 	__pcpuref_wake_due(d);
 	__pcpuref_unlock(d, flags);
 
@@ -2211,17 +2545,17 @@ bool pcpuref_switch_to_percpu(struct pcpuref *ref)
 		__pcpuref_misuse_gone(ref, _RET_IP_);
 		return false;
 	}
-	if (!d->allow_reinit) {
+	if (!__pcpuref_allow_reinit(d)) {
 		__pcpuref_misuse(d, NOT_ALLOWED, __pcpuref_held(d), _RET_IP_);
 	} else {
 		WRITE_ONCE(d->force_atomic, false);
-		if (d->live)
-			d->requester = _RET_IP_;
+		if (d->live && __pcpuref_more(d))
+			d->more->requester = _RET_IP_;
 		todo = __pcpuref_settle(d);
 		/* A lazy one is asked to have counters, without further proof. */
-		if (d->lazy) {
+		if (d->attention & LAZY) {
 			WRITE_ONCE(d->hot, true);
-			__pcpuref_defer(d);
+			__pcpuref_defer(d, 0);
 		}
 		done = true;
 	}
@@ -2256,7 +2590,7 @@ bool pcpuref_is_zero(struct pcpuref *ref)
 	preempt_disable_notrace();
 	/* Pairs with the smp_store_release() in __pcpuref_detach(). */
 	d = smp_load_acquire(&ref->data);
-	if (d) {
+	if (d && !((unsigned long)d & HIDDEN)) {
 		/* Pairs with the smp_store_release() in __pcpuref_mark_zero(). */
 		zero = smp_load_acquire(&d->zero);
 	} else {
@@ -2307,9 +2641,22 @@ long pcpuref_read(struct pcpuref *ref)
 }
 EXPORT_SYMBOL_GPL(pcpuref_read);
 
+static size_t __pcpuref_bytes(const struct pcpuref_data *d)
+{
+	const struct pcpuref_more *x = __pcpuref_more(d);
+
+	if (!x)
+		return sizeof(*d);
+	if (x != &container_of(d, const struct whole, d)->more)
+		return sizeof(*d) + sizeof(*x);
+	return __pcpuref_whole_size(d->flags);
+}
+
 /* Looks at the data only: a client may have freed the object without exit. */
 static void __pcpuref_fill(struct pcpuref_data *d, struct pcpuref_info *info)
 {
+	const struct pcpuref_more *x = __pcpuref_more(d);
+
 	lockdep_assert_held(&d->lock);
 
 	info->id = d->id;
@@ -2326,18 +2673,19 @@ static void __pcpuref_fill(struct pcpuref_data *d, struct pcpuref_info *info)
 	info->count = __pcpuref_read(d);
 	info->shared = READ_ONCE(d->stuck) ? 0 : __pcpuref_shared(d);
 	info->flags = d->flags;
-	info->life = d->life;
-	info->created_at = d->created_at;
-	info->killed_at = d->killed_at;
-	info->killer = d->requester;
-	info->bytes = __pcpuref_data_size(d->flags);
-	info->percpu_bytes = d->counters ? num_possible_cpus() * sizeof(long) : 0;
+	info->life = x ? x->life : 1;
+	info->created_at = __pcpuref_created_at(d);
+	info->killed_at = x ? x->killed_at : 0;
+	info->killer = x ? x->requester : 0;
+	info->bytes = __pcpuref_bytes(d);
+	info->percpu_bytes = x && x->counters ? num_possible_cpus() * sizeof(long) : 0;
 }
 
 /* Fill what is asked for. False if the reference has exited meanwhile. */
 static bool __pcpuref_look(struct pcpuref_data *d, struct pcpuref_info *info,
 			   long *counts)
 {
+	const struct pcpuref_more *x;
 	unsigned long flags;
 	bool there;
 	int cpu;
@@ -2346,9 +2694,10 @@ static bool __pcpuref_look(struct pcpuref_data *d, struct pcpuref_info *info,
 	there = d->ref;
 	if (there) {
 		__pcpuref_fill(d, info);
+		x = __pcpuref_more(d);
 		for (cpu = 0; counts && cpu < nr_cpu_ids; cpu++)
-			counts[cpu] = d->counters && cpu_possible(cpu) ?
-				READ_ONCE(*per_cpu_ptr(d->counters, cpu)) : 0;
+			counts[cpu] = x && x->counters && cpu_possible(cpu) ?
+				READ_ONCE(*per_cpu_ptr(x->counters, cpu)) : 0;
 	}
 	raw_spin_unlock_irqrestore(&d->lock, flags);
 

@@ -107,9 +107,8 @@ enum pcpuref_flags {
 /**
  * struct pcpuref - a reference count, to be embedded in what it counts
  * @word: the counters' per-CPU address, tagged with mode and life
- * @data: everything that gets and puts in per-CPU mode do not touch
- * @release: called when the count reaches zero; stays valid after exit so that
- *	late misuse can still be named
+ * @data: everything that gets and puts in per-CPU mode do not touch; after exit
+ *	what names late misuse
  *
  * All members are private. @word changes only when the state does, so the cache
  * line that holds it stays shared between CPUs.
@@ -117,7 +116,6 @@ enum pcpuref_flags {
 struct pcpuref {
 	unsigned long		word;
 	struct pcpuref_data	*data;
-	pcpuref_func_t		*release;
 };
 
 /* --- Life ----------------------------------------------------------------- */
@@ -254,14 +252,28 @@ void pcpuref_barrier(void);
  * address they return to. A barrier() after the call keeps the compiler from
  * making it a tail call, which would name the caller's caller.
  */
-void __pcpuref_get_slow(struct pcpuref *ref, unsigned long nr);
-bool __pcpuref_tryget_slow(struct pcpuref *ref, unsigned long nr);
-bool __pcpuref_tryget_live_slow(struct pcpuref *ref, unsigned long nr);
-void __pcpuref_put_slow(struct pcpuref *ref, unsigned long nr);
-void __pcpuref_get_slow_tasks(struct pcpuref *ref, unsigned long nr);
-bool __pcpuref_tryget_slow_tasks(struct pcpuref *ref, unsigned long nr);
-bool __pcpuref_tryget_live_slow_tasks(struct pcpuref *ref, unsigned long nr);
-void __pcpuref_put_slow_tasks(struct pcpuref *ref, unsigned long nr);
+void __pcpuref_get_slow(struct pcpuref *ref);
+bool __pcpuref_tryget_slow(struct pcpuref *ref);
+bool __pcpuref_tryget_live_slow(struct pcpuref *ref);
+void __pcpuref_put_slow(struct pcpuref *ref);
+void __pcpuref_get_many_slow(struct pcpuref *ref, unsigned long nr);
+bool __pcpuref_tryget_many_slow(struct pcpuref *ref, unsigned long nr);
+bool __pcpuref_tryget_live_many_slow(struct pcpuref *ref, unsigned long nr);
+void __pcpuref_put_many_slow(struct pcpuref *ref, unsigned long nr);
+
+void __pcpuref_get_slow_tasks(struct pcpuref *ref);
+bool __pcpuref_tryget_slow_tasks(struct pcpuref *ref);
+bool __pcpuref_tryget_live_slow_tasks(struct pcpuref *ref);
+void __pcpuref_put_slow_tasks(struct pcpuref *ref);
+void __pcpuref_get_many_slow_tasks(struct pcpuref *ref, unsigned long nr);
+bool __pcpuref_tryget_many_slow_tasks(struct pcpuref *ref, unsigned long nr);
+bool __pcpuref_tryget_live_many_slow_tasks(struct pcpuref *ref, unsigned long nr);
+void __pcpuref_put_many_slow_tasks(struct pcpuref *ref, unsigned long nr);
+
+/* One is by far the most common number, and need not be told. */
+#define __pcpuref_slow(op, ref, nr)					\
+	(__builtin_constant_p(nr) && (nr) == 1 ? __pcpuref_##op##_slow(ref) : \
+						 __pcpuref_##op##_many_slow(ref, nr))
 
 #ifdef PCPUREF_READERS_TASKS
 /*
@@ -277,6 +289,10 @@ void __pcpuref_put_slow_tasks(struct pcpuref *ref, unsigned long nr);
 #define __pcpuref_tryget_slow		__pcpuref_tryget_slow_tasks
 #define __pcpuref_tryget_live_slow	__pcpuref_tryget_live_slow_tasks
 #define __pcpuref_put_slow		__pcpuref_put_slow_tasks
+#define __pcpuref_get_many_slow		__pcpuref_get_many_slow_tasks
+#define __pcpuref_tryget_many_slow	__pcpuref_tryget_many_slow_tasks
+#define __pcpuref_tryget_live_many_slow	__pcpuref_tryget_live_many_slow_tasks
+#define __pcpuref_put_many_slow		__pcpuref_put_many_slow_tasks
 
 static __always_inline bool __pcpuref_add(struct pcpuref *ref, unsigned long nr)
 {
@@ -334,7 +350,7 @@ static __always_inline void pcpuref_get_many(struct pcpuref *ref,
 					     unsigned long nr)
 {
 	if (unlikely(!__pcpuref_add(ref, nr))) {
-		__pcpuref_get_slow(ref, nr);
+		__pcpuref_slow(get, ref, nr);
 		barrier();
 	}
 }
@@ -369,7 +385,7 @@ static __always_inline void pcpuref_get(struct pcpuref *ref)
 static __always_inline bool __must_check
 pcpuref_tryget_many(struct pcpuref *ref, unsigned long nr)
 {
-	return likely(__pcpuref_add(ref, nr)) || __pcpuref_tryget_slow(ref, nr);
+	return likely(__pcpuref_add(ref, nr)) || __pcpuref_slow(tryget, ref, nr);
 }
 
 /**
@@ -419,7 +435,7 @@ static __always_inline bool __must_check
 pcpuref_tryget_live_many(struct pcpuref *ref, unsigned long nr)
 {
 	return likely(__pcpuref_add(ref, nr)) ||
-	       __pcpuref_tryget_live_slow(ref, nr);
+	       __pcpuref_slow(tryget_live, ref, nr);
 }
 
 /**
@@ -472,7 +488,7 @@ static __always_inline void pcpuref_put_many(struct pcpuref *ref,
 					     unsigned long nr)
 {
 	if (unlikely(!__pcpuref_add(ref, -nr))) {
-		__pcpuref_put_slow(ref, nr);
+		__pcpuref_slow(put, ref, nr);
 		barrier();
 	}
 }

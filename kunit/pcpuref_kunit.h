@@ -167,7 +167,10 @@ static inline bool in_percpu_mode(struct counted *c)
 /* Has it been initialised, and not exited? */
 static inline bool has_data(struct counted *c)
 {
-	return READ_ONCE(c->ref.data);
+	unsigned long data = (unsigned long)READ_ONCE(c->ref.data);
+
+	/* After exit the lowest bit marks what names the release function. */
+	return data && !(data & 1);
 }
 
 /* --- Helper threads ------------------------------------------------------- */

@@ -32,7 +32,7 @@ static __always_inline bool add(struct pcpuref *ref, unsigned long nr)
 void probe_get(struct pcpuref *ref)
 {
 	if (unlikely(!add(ref, 1))) {
-		__pcpuref_get_slow(ref, 1);
+		__pcpuref_get_slow(ref);
 		barrier();
 	}
 }
@@ -40,7 +40,7 @@ void probe_get(struct pcpuref *ref)
 void probe_put(struct pcpuref *ref)
 {
 	if (unlikely(!add(ref, -1UL))) {
-		__pcpuref_put_slow(ref, 1);
+		__pcpuref_put_slow(ref);
 		barrier();
 	}
 }
@@ -48,17 +48,17 @@ void probe_put(struct pcpuref *ref)
 void probe_put_many(struct pcpuref *ref, unsigned long nr)
 {
 	if (unlikely(!add(ref, -nr))) {
-		__pcpuref_put_slow(ref, nr);
+		__pcpuref_put_many_slow(ref, nr);
 		barrier();
 	}
 }
 
 bool probe_tryget(struct pcpuref *ref)
 {
-	return likely(add(ref, 1)) || __pcpuref_tryget_slow(ref, 1);
+	return likely(add(ref, 1)) || __pcpuref_tryget_slow(ref);
 }
 
 bool probe_tryget_live(struct pcpuref *ref)
 {
-	return likely(add(ref, 1)) || __pcpuref_tryget_live_slow(ref, 1);
+	return likely(add(ref, 1)) || __pcpuref_tryget_live_slow(ref);
 }

@@ -8,13 +8,13 @@
 struct pcpuref {
 	unsigned long	word;
 	void		*data;
-	void		*release;
 };
 
-void __pcpuref_get_slow(struct pcpuref *ref, unsigned long nr);
-bool __pcpuref_tryget_slow(struct pcpuref *ref, unsigned long nr);
-bool __pcpuref_tryget_live_slow(struct pcpuref *ref, unsigned long nr);
-void __pcpuref_put_slow(struct pcpuref *ref, unsigned long nr);
+void __pcpuref_get_slow(struct pcpuref *ref);
+bool __pcpuref_tryget_slow(struct pcpuref *ref);
+bool __pcpuref_tryget_live_slow(struct pcpuref *ref);
+void __pcpuref_put_slow(struct pcpuref *ref);
+void __pcpuref_put_many_slow(struct pcpuref *ref, unsigned long nr);
 
 void probe_get(struct pcpuref *ref);
 void probe_put(struct pcpuref *ref);

@@ -80,21 +80,31 @@ static void lives_and_modes(struct test *t)
 	 * disabled, which these enable.
 	 */
 	preempt_disable_notrace();
-	CALL(__pcpuref_get_slow, &ref, 2);
+	CALL(__pcpuref_get_many_slow, &ref, 2);
 	preempt_disable_notrace();
-	EXPECT(t, CALL(__pcpuref_tryget_slow, &ref, 3));
+	EXPECT(t, CALL(__pcpuref_tryget_many_slow, &ref, 3));
 	preempt_disable_notrace();
-	EXPECT(t, CALL(__pcpuref_tryget_live_slow, &ref, 4));
+	EXPECT(t, CALL(__pcpuref_tryget_live_many_slow, &ref, 4));
 	EXPECT_EQ(t, CALL(pcpuref_read, &ref), 10);
 	preempt_disable_notrace();
-	CALL(__pcpuref_put_slow, &ref, 9);
+	CALL(__pcpuref_put_many_slow, &ref, 9);
 	EXPECT_EQ(t, pcpuref_read(&ref), 1);
+	preempt_disable_notrace();
+	CALL(__pcpuref_get_slow, &ref);
+	preempt_disable_notrace();
+	EXPECT(t, CALL(__pcpuref_tryget_slow, &ref));
+	preempt_disable_notrace();
+	EXPECT(t, CALL(__pcpuref_tryget_live_slow, &ref));
+	preempt_disable_notrace();
+	CALL(__pcpuref_put_slow, &ref);
+	EXPECT_EQ(t, pcpuref_read(&ref), 3);
+	pcpuref_put_many(&ref, 2);
 	EXPECT(t, CALL(pcpuref_switch_to_percpu, &ref));
 	/* ... and, called too late, in per-CPU mode. */
 	preempt_disable_notrace();
-	__pcpuref_get_slow(&ref, 1);
+	__pcpuref_get_slow(&ref);
 	preempt_disable_notrace();
-	__pcpuref_put_slow(&ref, 1);
+	__pcpuref_put_slow(&ref);
 	EXPECT_EQ(t, preempt_count(), 0);
 	EXPECT_EQ(t, pcpuref_read(&ref), 1);
 	EXPECT(t, !CALL(pcpuref_is_zero, &ref));
@@ -138,11 +148,17 @@ static void other_readers(struct test *t)
 			     &tasks_site);
 	if (!EXPECT(t, !err || err == -EOPNOTSUPP))
 		return;
-	CALL(__pcpuref_get_slow_tasks, &ref, 2);
-	EXPECT_EQ(t, CALL(__pcpuref_tryget_slow_tasks, &ref, 3), !err);
-	EXPECT_EQ(t, CALL(__pcpuref_tryget_live_slow_tasks, &ref, 4), !err);
+	CALL(__pcpuref_get_many_slow_tasks, &ref, 2);
+	EXPECT_EQ(t, CALL(__pcpuref_tryget_many_slow_tasks, &ref, 3), !err);
+	EXPECT_EQ(t, CALL(__pcpuref_tryget_live_many_slow_tasks, &ref, 4), !err);
 	EXPECT_EQ(t, pcpuref_read(&ref), err ? 0 : 10);
-	CALL(__pcpuref_put_slow_tasks, &ref, 9);
+	CALL(__pcpuref_put_many_slow_tasks, &ref, 9);
+	CALL(__pcpuref_get_slow_tasks, &ref);
+	EXPECT_EQ(t, CALL(__pcpuref_tryget_slow_tasks, &ref), !err);
+	EXPECT_EQ(t, CALL(__pcpuref_tryget_live_slow_tasks, &ref), !err);
+	EXPECT_EQ(t, pcpuref_read(&ref), err ? 0 : 4);
+	CALL(__pcpuref_put_slow_tasks, &ref);
+	CALL(__pcpuref_put_many_slow_tasks, &ref, 2);
 	EXPECT_EQ(t, preempt_count(), 0);
 	if (err)
 		return;

@@ -20,6 +20,7 @@ struct obj {
 	struct pcpuref	ref;
 	struct test	*t;
 	const char	*name;
+	pcpuref_func_t	*func;
 	int		releases;
 	int		confirms;
 	int		todo;
@@ -81,6 +82,7 @@ static struct obj *obj_new_with(struct test *t, const char *name, pcpuref_func_t
 		return NULL;
 	o->t = t;
 	o->name = name;
+	o->func = func;
 	memset(&o->ref, 0xa5, sizeof(o->ref));
 	if (!EXPECT_EQ(t, pcpuref_init_named(&o->ref, func, flags, GFP_KERNEL, name), 0)) {
 		kfree(o);
@@ -96,12 +98,12 @@ static struct obj *obj_new(struct test *t, const char *name, unsigned int flags)
 
 static void expect(struct obj *o, const char *text, const char *caller)
 {
-	test_expect_report(text, o->name, o->ref.release, caller);
+	test_expect_report(text, o->name, o->func, caller);
 }
 
 static void expect_gone(struct obj *o, const char *text, const char *caller)
 {
-	test_expect_report(text, "(none)", o->ref.release, caller);
+	test_expect_report(text, "(none)", o->func, caller);
 }
 
 /* After exit the object's memory is its owner's: nobody writes to it. */
@@ -189,6 +191,7 @@ static void kill_without_init(struct test *t)
 	EXPECT(t, !misuse_kill(&o->ref));
 	EXPECT(t, !misuse_kill(&o->ref));
 	EXPECT_EQ(t, pcpuref_init(&o->ref, release, BIT(30), GFP_KERNEL), -EINVAL);
+	o->func = release;
 	expect_gone(o, "use without init", "misuse_resurrect");
 	EXPECT(t, !misuse_resurrect(&o->ref));
 	obj_check_and_free(t, o);
@@ -756,6 +759,7 @@ static void mixed_readers(struct test *t)
 	if (!EXPECT(t, o))
 		return;
 	o->name = "mixed_readers";
+	o->func = release;
 	err = __pcpuref_init(&o->ref, release, 0, GFP_KERNEL, o->name, &tasks_site);
 	if (err) {
 		EXPECT_EQ(t, err, -EOPNOTSUPP);

@@ -217,10 +217,11 @@ static int __init watch_client_init(void)
 
 static void __exit watch_client_exit(void)
 {
+	static struct pcpuref_info info;
 	unsigned int i;
 
 	for (i = 0; i < REFS && !leave; i++) {
-		if (!READ_ONCE(refs[i].data))
+		if (!pcpuref_inspect(&refs[i], &info))
 			continue;
 		pcpuref_kill_and_wait(&refs[i]);
 		pcpuref_exit(&refs[i]);
