@@ -187,6 +187,7 @@ static const char * const misuse_text[] = {
  * @busy: a grace period is under way, or its confirmations are being called, or
  *	it is starved
  * @promised_top: top bit of the callback that is in @more while starved
+ * @promises: how often that has been promised
  * @own: the grace period's own reference is part of the count
  * @releasing: some context is in charge of calling release
  * @running: release is being called at this moment
@@ -231,6 +232,7 @@ struct pcpuref_data {
 	u16			own : 1;
 	u16			releasing : 1;
 	u16			running : 1;
+	u16			promises : 8;
 };
 
 #define DEFERRED	BIT(30)
@@ -955,7 +957,7 @@ static struct pcpuref_more *__pcpuref_bring(struct pcpuref_data *d, struct pcpur
 		d->busy = false;
 	if ((unsigned long)promise > HIDDEN) {
 		x->confirm[0] = __pcpuref_unhide(promise, d->promised_top);
-		x->confirm_next[0] = 1;
+		x->confirm_next[0] = d->promises;
 	}
 	/* Pairs with the READ_ONCE() in __pcpuref_more(). */
 	smp_store_release(&d->more, x);
@@ -1225,18 +1227,22 @@ static void __pcpuref_starve(struct pcpuref_data *d)
 	if (!d->more)
 		WRITE_ONCE(d->more, (struct pcpuref_more *)HIDDEN);
 	d->busy = true;
-	WRITE_ONCE(d->hot, true);
 	__pcpuref_defer(d, 0);
 }
+
+#define PROMISES_MAX	255
 
 /* In place of a slot for @confirm. One is all that there is room for. */
 static bool __pcpuref_promise(struct pcpuref_data *d, pcpuref_func_t *confirm)
 {
 	lockdep_assert_held(&d->lock);
-	if ((unsigned long)d->more > HIDDEN)
+	if ((unsigned long)d->more > HIDDEN &&
+	    (__pcpuref_unhide(d->more, d->promised_top) != confirm ||
+	     d->promises == PROMISES_MAX))
 		return false;
 	WRITE_ONCE(d->more, __pcpuref_hide(confirm));
 	d->promised_top = __pcpuref_top(confirm);
+	d->promises++;
 	return true;
 }
 
@@ -1534,9 +1540,16 @@ static void __pcpuref_undefer(struct pcpuref_data *d)
 		todo |= __pcpuref_reached_zero(d, _THIS_IP_);
 	if (READ_ONCE(d->stuck))
 		__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);
+	/* Somebody may have brought what it was starved of, and left it at that. */
+	todo |= __pcpuref_settle(d);
 	raw_spin_unlock_irqrestore(&d->lock, flags);
 
 	__pcpuref_run(d, todo, false);
+}
+
+static bool __pcpuref_wants_memory(const struct pcpuref_data *d)
+{
+	return READ_ONCE(d->hot) || __pcpuref_starved(d);
 }
 
 static void __pcpuref_deferred(struct irq_work *work)
@@ -1553,7 +1566,7 @@ static void __pcpuref_deferred(struct irq_work *work)
 		 * been listed anew meanwhile, with a pin of its own.
 		 */
 		if (IS_ENABLED(CONFIG_PREEMPT_RT) ||
-		    (READ_ONCE(d->hot) &&
+		    (__pcpuref_wants_memory(d) &&
 		     !(atomic_fetch_or(DEFERRED, &d->deferrals) & DEFERRED))) {
 			llist_add(&d->deferred, &hot_list);
 			queue_work(release_wq, &hot_work);
@@ -1618,21 +1631,25 @@ static __always_inline void __pcpuref_got(struct pcpuref_data *d, u8 readers,
 /* Give a lazy reference its counters, and a starved one what it waits for. */
 static void __pcpuref_promote(struct pcpuref_data *d)
 {
-	unsigned long __percpu *counters;
+	unsigned long __percpu *counters = NULL;
 	struct pcpuref_more *x = NULL;
+	bool hot = READ_ONCE(d->hot);
 	unsigned int todo = 0;
 	unsigned long flags;
 
 	if (!__pcpuref_more(d))
 		x = kzalloc(sizeof(*x), __pcpuref_starved(d) ? MORE_TASK :
 							       GFP_KERNEL | __GFP_NOWARN);
-	counters = __pcpuref_alloc_counters(GFP_KERNEL | __GFP_NOWARN);
+	if (hot)
+		counters = __pcpuref_alloc_counters(GFP_KERNEL | __GFP_NOWARN);
 
 	raw_spin_lock_irqsave(&d->lock, flags);
-	WRITE_ONCE(d->hot, false);
+	if (hot)
+		WRITE_ONCE(d->hot, false);
 	x = __pcpuref_bring(d, x);
 	if (!counters || !__pcpuref_more(d)) {
-		WRITE_ONCE(d->sampled, (u16)(jiffies + HZ));
+		if (hot)
+			WRITE_ONCE(d->sampled, (u16)(jiffies + HZ));
 	} else if (d->ref && (d->attention & LAZY) && !d->force_atomic &&
 		   (d->live || __pcpuref_allow_reinit(d))) {
 		WRITE_ONCE(d->attention, d->attention & ~LAZY);
@@ -1654,7 +1671,7 @@ static void __pcpuref_hot_work(struct work_struct *work)
 
 	llist_for_each_entry_safe(d, next, list, deferred) {
 		__pcpuref_undefer(d);
-		if (READ_ONCE(d->hot))
+		if (__pcpuref_wants_memory(d))
 			__pcpuref_promote(d);
 		__pcpuref_unpin(d);
 		cond_resched();
@@ -2222,10 +2239,9 @@ int pcpuref_kill_sync(struct pcpuref *ref)
 		__pcpuref_misuse_gone(ref, _RET_IP_);
 		return -EINVAL;
 	}
-	if (d->live) {
+	if (d->live)
 		__pcpuref_kill(d, _RET_IP_);
-		todo = __pcpuref_settle(d);
-	}
+	todo = __pcpuref_settle(d);
 	tasks = __pcpuref_readers(d);
 	__pcpuref_unlock(d, flags);
 
@@ -2253,10 +2269,9 @@ static int __pcpuref_kill_and_wait(struct pcpuref *ref, unsigned long timeout,
 		return -EINVAL;
 	}
 	__pcpuref_wait_begin(d, &waiter, true, d->more->life);
-	if (d->live) {
+	if (d->live)
 		__pcpuref_kill(d, caller);
-		todo = __pcpuref_settle(d);
-	}
+	todo = __pcpuref_settle(d);
 	__pcpuref_wake_due(d);
 	if (READ_ONCE(d->stuck))
 		__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);
