@@ -1591,7 +1591,7 @@ static void __pcpuref_deferred(struct irq_work *work)
 
 static DEFINE_PER_CPU(unsigned int, lazy_gets);
 
-static noinline void __pcpuref_sample(struct pcpuref_data *d)
+static void __pcpuref_sample(struct pcpuref_data *d)
 {
 	u16 now = jiffies;
 	u16 sampled = READ_ONCE(d->sampled);
@@ -1613,18 +1613,23 @@ static noinline void __pcpuref_sample(struct pcpuref_data *d)
 	__pcpuref_defer(d, 0);
 }
 
-/* Caller has preemption disabled, and was compiled for @readers. */
-static __always_inline void __pcpuref_got(struct pcpuref_data *d, u8 readers,
-					  unsigned long caller)
+/* Nothing to see to after a get compiled for @readers? Mostly so. */
+static __always_inline bool __pcpuref_is_usual(struct pcpuref_data *d, u8 readers)
 {
 	u8 attention = READ_ONCE(d->attention);
 
-	if (likely(attention == readers))
-		return;
+	return likely(attention == readers) ||
+	       (attention == (readers | LAZY) &&
+		this_cpu_inc_return(lazy_gets) % LAZY_SAMPLE);
+}
+
+/* If not. Caller has preemption disabled since it found @d. */
+static void __pcpuref_attend(struct pcpuref_data *d, u8 readers, unsigned long caller)
+{
 	/* Counted right: the tag kept it from the counters. But slowly. */
-	if ((attention ^ readers) & __PCPUREF_READERS_TASKS)
+	if (__pcpuref_readers(d) != readers)
 		__pcpuref_misuse(d, MIXED_READERS, atomic_long_read(&d->count), caller);
-	if ((attention & LAZY) && !(this_cpu_inc_return(lazy_gets) % LAZY_SAMPLE))
+	else
 		__pcpuref_sample(d);
 }
 
@@ -1711,55 +1716,76 @@ static void __pcpuref_broken(struct pcpuref_data *d, enum misuse what, long old,
  * the word was loaded.
  */
 
-static __always_inline void __pcpuref_get(struct pcpuref *ref, unsigned long nr,
-					  u8 readers, unsigned long caller)
+/*
+ * What comes up rarely has functions of its own, which end the section: so the
+ * common way needs no registers to be saved.
+ */
+static noinline void __pcpuref_get_odd(struct pcpuref *ref, struct pcpuref_data *d,
+				       long old, unsigned long nr, u8 readers,
+				       unsigned long caller)
 {
-	struct pcpuref_data *d;
-	long old;
-
-	d = __pcpuref_data(ref);
-	if (unlikely(!d)) {
+	if (!d)
 		__pcpuref_misuse_gone(ref, caller);
-	} else {
-		old = atomic_long_fetch_add_relaxed(nr, &d->count);
-		/* One look for both: it was not positive, or is so no longer. */
-		if (unlikely((long)(old + nr) <= (long)nr))
-			__pcpuref_broken(d, old <= 0 ? GET_ON_ZERO : OVERFLOW, old, caller);
-		else
-			__pcpuref_got(d, readers, caller);
-	}
+	else if ((long)(old + nr) <= (long)nr)
+		__pcpuref_broken(d, old <= 0 ? GET_ON_ZERO : OVERFLOW, old, caller);
+	else
+		__pcpuref_attend(d, readers, caller);
 	preempt_enable_notrace();
 }
 
-static __always_inline bool __pcpuref_take_unless_zero(struct pcpuref_data *d,
-						       unsigned long nr, u8 readers,
-						       unsigned long caller)
+static __always_inline void __pcpuref_get(struct pcpuref *ref, unsigned long nr,
+					  u8 readers, unsigned long caller)
 {
-	long old;
+	struct pcpuref_data *d = __pcpuref_data(ref);
+	long old = 0;
+
+	if (likely(d)) {
+		old = atomic_long_fetch_add_relaxed(nr, &d->count);
+		/* One look for both: it was not positive, or is so no longer. */
+		if (likely((long)(old + nr) > (long)nr) && __pcpuref_is_usual(d, readers)) {
+			preempt_enable_notrace();
+			return;
+		}
+	}
+	__pcpuref_get_odd(ref, d, old, nr, readers, caller);
+}
+
+static noinline bool __pcpuref_tryget_odd(struct pcpuref_data *d, long old,
+					  unsigned long nr, u8 readers,
+					  unsigned long caller)
+{
+	bool taken = true;
 
 	if (!d)
-		return false;
-	old = atomic_long_read(&d->count);
-	do {
-		if (unlikely(old <= 0))
-			return old < -BIAS;
-		if (unlikely((long)(old + nr) <= 0)) {
-			__pcpuref_broken(d, OVERFLOW, old, caller);
-			return true;
-		}
-	} while (!atomic_long_try_cmpxchg_relaxed(&d->count, &old, old + nr));
-
-	__pcpuref_got(d, readers, caller);
-	return true;
+		taken = false;
+	else if (old <= 0)
+		taken = old < -BIAS;
+	else if ((long)(old + nr) <= 0)
+		__pcpuref_broken(d, OVERFLOW, old, caller);
+	else
+		__pcpuref_attend(d, readers, caller);
+	preempt_enable_notrace();
+	return taken;
 }
 
 static __always_inline bool __pcpuref_tryget(struct pcpuref *ref, unsigned long nr,
 					     u8 readers, unsigned long caller)
 {
-	bool taken = __pcpuref_take_unless_zero(__pcpuref_data(ref), nr, readers, caller);
+	struct pcpuref_data *d = __pcpuref_data(ref);
+	long old = 0;
 
-	preempt_enable_notrace();
-	return taken;
+	if (likely(d)) {
+		old = atomic_long_read(&d->count);
+		while (likely(old > 0 && (long)(old + nr) > 0)) {
+			if (!atomic_long_try_cmpxchg_relaxed(&d->count, &old, old + nr))
+				continue;
+			if (!__pcpuref_is_usual(d, readers))
+				break;
+			preempt_enable_notrace();
+			return true;
+		}
+	}
+	return __pcpuref_tryget_odd(d, old, nr, readers, caller);
 }
 
 /*
@@ -1769,35 +1795,21 @@ static __always_inline bool __pcpuref_tryget(struct pcpuref *ref, unsigned long 
 static __always_inline bool __pcpuref_tryget_live(struct pcpuref *ref, unsigned long nr,
 						  u8 readers, unsigned long caller)
 {
-	bool taken = false;
-
 	if (!(READ_ONCE(ref->word) & __PCPUREF_DEAD))
-		taken = __pcpuref_take_unless_zero(__pcpuref_data(ref), nr, readers, caller);
+		return __pcpuref_tryget(ref, nr, readers, caller);
 	preempt_enable_notrace();
-	return taken;
+	return false;
 }
 
-static __always_inline void __pcpuref_put(struct pcpuref *ref, unsigned long nr,
-					  unsigned long caller)
+static noinline void __pcpuref_put_odd(struct pcpuref *ref, struct pcpuref_data *d,
+				       long old, unsigned long nr, unsigned long caller)
 {
-	struct pcpuref_data *d;
 	unsigned int todo = 0;
 	unsigned long flags;
-	long old;
 
-	d = __pcpuref_data(ref);
-	if (unlikely(!d)) {
+	if (!d) {
 		__pcpuref_misuse_gone(ref, caller);
-		goto out;
-	}
-	/* Orders what the caller did to the object before release. */
-	old = atomic_long_fetch_sub_release(nr, &d->count);
-	if (likely(old > (long)nr))
-		goto out;
-
-	/* ... which comes after this, and after all other puts. */
-	smp_acquire__after_ctrl_dep();
-	if (unlikely(old <= 0 || old != (long)nr)) {
+	} else if (old <= 0 || old != (long)nr) {
 		__pcpuref_broken(d, EXCESS_PUT, old, caller);
 	} else if (pcpuref_in_nmi()) {
 		__pcpuref_defer(d, 1);
@@ -1806,11 +1818,29 @@ static __always_inline void __pcpuref_put(struct pcpuref *ref, unsigned long nr,
 		todo = __pcpuref_reached_zero(d, caller);
 		raw_spin_unlock_irqrestore(&d->lock, flags);
 	}
-out:
 	preempt_enable_notrace();
 	/* TODO_RELEASE comes with a pin, so the data is still there. */
 	if (todo)
 		__pcpuref_run(d, todo, false);
+}
+
+static __always_inline void __pcpuref_put(struct pcpuref *ref, unsigned long nr,
+					  unsigned long caller)
+{
+	struct pcpuref_data *d = __pcpuref_data(ref);
+	long old = 0;
+
+	if (likely(d)) {
+		/* Orders what the caller did to the object before release. */
+		old = atomic_long_fetch_sub_release(nr, &d->count);
+		if (likely(old > (long)nr)) {
+			preempt_enable_notrace();
+			return;
+		}
+		/* ... which comes after this, and after all other puts. */
+		smp_acquire__after_ctrl_dep();
+	}
+	__pcpuref_put_odd(ref, d, old, nr, caller);
 }
 
 /* Of a reference that is not in per-CPU mode. */
