@@ -188,6 +188,7 @@ static const char * const misuse_text[] = {
  *	it is starved
  * @promised_top: top bit of the callback that is in @more while starved
  * @promises: how often that has been promised
+ * @accounted: its memory is charged to somebody, and must not be another's
  * @own: the grace period's own reference is part of the count
  * @releasing: some context is in charge of calling release
  * @running: release is being called at this moment
@@ -233,6 +234,7 @@ struct pcpuref_data {
 	u16			releasing : 1;
 	u16			running : 1;
 	u16			promises : 8;
+	u16			accounted : 1;
 };
 
 #define DEFERRED	BIT(30)
@@ -311,11 +313,24 @@ struct gather {
 	struct work_struct	hurry;
 };
 
-/* One CPU's part of the registry: what was initialised there, oldest first. */
+/* Data that nobody uses any more, with counters at zero if it has any. */
+struct spares {
+	struct rcu_head		*first;
+	unsigned int		nr;
+	unsigned int		low;	/* how few it were since the last look */
+};
+
+enum { BARE, WHOLE, KINDS_OF_SPARES };
+
+/*
+ * One CPU's part of the registry: what was initialised there, oldest first. And
+ * what has been given back there.
+ */
 struct shard {
 	raw_spinlock_t		lock;
 	struct list_head	refs;
 	u64			last;
+	struct spares		spares[KINDS_OF_SPARES];
 };
 
 /* A caller that sleeps until a release has returned or a grace period is over. */
@@ -656,6 +671,165 @@ static void __pcpuref_unlist(struct pcpuref_data *d)
 	raw_spin_unlock(&shard->lock);
 }
 
+/* --- Memory ---------------------------------------------------------------- */
+
+/*
+ * What exits is freed a grace period later, and who initialises and exits much
+ * has much on its way. So it is kept for the next init for a second or two, up to
+ * a limit: that saves both allocations. Not for what the caller is charged for,
+ * and not with KASAN, which is to see each use after free.
+ */
+#define SPARES_BYTES	(2UL << 20)
+
+static unsigned int spares_max[KINDS_OF_SPARES];
+
+static void __pcpuref_tidy(struct work_struct *work);
+static DECLARE_DELAYED_WORK(tidy_work, __pcpuref_tidy);
+
+/* What is inside of @d, or NULL if @d is all there is. */
+static struct pcpuref_more *__pcpuref_inner(struct pcpuref_data *d)
+{
+	struct pcpuref_more *x = &container_of(d, struct whole, d)->more;
+
+	return d->more == x ? x : NULL;
+}
+
+static size_t __pcpuref_whole_size(unsigned int flags)
+{
+	return flags & PCPUREF_RELEASE_WORK ? sizeof(struct whole) :
+					      offsetof(struct whole, more.work);
+}
+
+static struct pcpuref_data *__pcpuref_take_spare(int kind)
+{
+	struct rcu_head *head = NULL;
+	struct spares *spares;
+	struct shard *shard;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	shard = this_cpu_ptr(&registry);
+	spares = &shard->spares[kind];
+	/* A look before the lock: most have none, and init is not to wait for that. */
+	if (READ_ONCE(spares->nr)) {
+		raw_spin_lock(&shard->lock);
+		head = spares->first;
+		if (head) {
+			spares->first = head->next;
+			WRITE_ONCE(spares->nr, spares->nr - 1);
+			spares->low = min(spares->low, spares->nr);
+		}
+		raw_spin_unlock(&shard->lock);
+	}
+	local_irq_restore(flags);
+
+	return head ? container_of(head, struct pcpuref_data, rcu) : NULL;
+}
+
+static bool __pcpuref_keep_spare(struct pcpuref_data *d, int kind)
+{
+	struct spares *spares;
+	struct shard *shard;
+	unsigned long flags;
+	bool kept;
+
+	local_irq_save(flags);
+	shard = this_cpu_ptr(&registry);
+	spares = &shard->spares[kind];
+	raw_spin_lock(&shard->lock);
+	kept = spares->nr < spares_max[kind];
+	if (kept) {
+		d->rcu.next = spares->first;
+		spares->first = &d->rcu;
+		WRITE_ONCE(spares->nr, spares->nr + 1);
+	}
+	raw_spin_unlock(&shard->lock);
+	local_irq_restore(flags);
+
+	if (kept && !delayed_work_pending(&tidy_work))
+		queue_delayed_work(system_wq, &tidy_work, HZ);
+	return kept;
+}
+
+/* Nobody can be using the counters of @d, nor @d itself. */
+static void __pcpuref_give_back(struct pcpuref_data *d)
+{
+	struct pcpuref_more *x = __pcpuref_more(d);
+	unsigned long __percpu *counters = x ? x->counters : NULL;
+	bool whole = __pcpuref_inner(d);
+	int cpu;
+
+	if (x && !whole)
+		kfree(x);
+	if (!d->accounted && !(d->flags & PCPUREF_RELEASE_WORK) && !whole == !counters) {
+		if (counters)
+			for_each_possible_cpu(cpu)
+				if (*per_cpu_ptr(counters, cpu))
+					*per_cpu_ptr(counters, cpu) = 0;
+		if (__pcpuref_keep_spare(d, whole ? WHOLE : BARE))
+			return;
+	}
+	free_percpu(counters);
+	kfree(d);
+}
+
+/* Away with what has not been needed for a while; everything if @all. */
+static bool __pcpuref_free_spares(struct shard *shard, bool all)
+{
+	struct rcu_head *unused = NULL, *head;
+	bool left = false;
+	int kind;
+
+	raw_spin_lock_irq(&shard->lock);
+	for (kind = 0; kind < KINDS_OF_SPARES; kind++) {
+		struct spares *spares = &shard->spares[kind];
+		unsigned int n = all ? spares->nr : spares->low;
+
+		WRITE_ONCE(spares->nr, spares->nr - n);
+		spares->low = spares->nr;
+		left |= spares->nr;
+		while (n--) {
+			head = spares->first;
+			spares->first = head->next;
+			head->next = unused;
+			unused = head;
+		}
+	}
+	raw_spin_unlock_irq(&shard->lock);
+
+	while ((head = unused)) {
+		struct pcpuref_data *d = container_of(head, struct pcpuref_data, rcu);
+
+		unused = head->next;
+		if (__pcpuref_inner(d))
+			free_percpu(d->more->counters);
+		kfree(d);
+		cond_resched();
+	}
+	return left;
+}
+
+static void __pcpuref_tidy(struct work_struct *work)
+{
+	bool left = false;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		left |= __pcpuref_free_spares(per_cpu_ptr(&registry, cpu), false);
+	if (left)
+		queue_delayed_work(system_wq, &tidy_work, HZ);
+}
+
+static void __pcpuref_init_spares(void)
+{
+	size_t percpu = num_possible_cpus() * sizeof(long);
+
+	if (IS_ENABLED(CONFIG_KASAN))
+		return;
+	spares_max[BARE] = SPARES_BYTES / sizeof(struct pcpuref_data);
+	spares_max[WHOLE] = SPARES_BYTES / (sizeof(struct whole) + percpu);
+}
+
 /* --- Grace periods --------------------------------------------------------- */
 
 /*
@@ -672,43 +846,21 @@ static void __pcpuref_unlist(struct pcpuref_data *d)
 static struct gather __percpu *gathers;
 static unsigned int batch_max;
 
-static void __pcpuref_free_parts(struct pcpuref_data *d)
-{
-	struct pcpuref_more *x = __pcpuref_more(d);
-
-	if (!x)
-		return;
-	free_percpu(x->counters);
-	if (x != &container_of(d, struct whole, d)->more)
-		kfree(x);
-}
-
 static void __pcpuref_free(struct rcu_head *head)
 {
-	struct pcpuref_data *d = container_of(head, struct pcpuref_data, rcu);
-
-	__pcpuref_free_parts(d);
-	kfree(d);
+	__pcpuref_give_back(container_of(head, struct pcpuref_data, rcu));
 }
 
 /* See to many, but not too many at a time. Return: the rest. */
 static struct rcu_head *__pcpuref_after_some(struct rcu_head *head)
 {
-	void *unused[BATCH_MAX];
 	struct rcu_head *next;
-	unsigned int i, n = 0;
+	unsigned int i;
 
 	for (i = 0; head && i < BATCH_MAX; i++, head = next) {
 		next = head->next;
-		if (head->func == __pcpuref_free) {
-			unused[n] = container_of(head, struct pcpuref_data, rcu);
-			__pcpuref_free_parts(unused[n++]);
-		} else {
-			head->func(head);
-		}
+		head->func(head);
 	}
-	if (n)
-		kfree_bulk(n, unused);
 	return head;
 }
 
@@ -919,12 +1071,6 @@ static void __pcpuref_unlock(struct pcpuref_data *d, unsigned long flags)
 {
 	__acquire(&d->lock);
 	raw_spin_unlock_irqrestore(&d->lock, flags);
-}
-
-static size_t __pcpuref_whole_size(unsigned int flags)
-{
-	return flags & PCPUREF_RELEASE_WORK ? sizeof(struct whole) :
-					      offsetof(struct whole, more.work);
 }
 
 static void __pcpuref_release_work(struct work_struct *work);
@@ -1951,6 +2097,46 @@ EXPORT_SYMBOL_GPL(__pcpuref_put_many_slow_tasks);
 
 /* --- Life ----------------------------------------------------------------- */
 
+/*
+ * Memory for what @flags ask for, zeroed but for what points to its parts. What
+ * starts dead will be reinitialised, for which a count is not enough.
+ */
+static struct pcpuref_data *__pcpuref_alloc(unsigned int flags, gfp_t gfp)
+{
+	bool bare = (flags & PCPUREF_INIT_LAZY) && !(flags & PCPUREF_INIT_DEAD);
+	size_t size = bare ? sizeof(struct pcpuref_data) : __pcpuref_whole_size(flags);
+	unsigned long __percpu *counters = NULL;
+	bool accounted = gfp & __GFP_ACCOUNT;
+	struct pcpuref_data *d = NULL;
+
+	if (!accounted && !(flags & PCPUREF_RELEASE_WORK) &&
+	    (bare || !(flags & PCPUREF_INIT_LAZY)))
+		d = __pcpuref_take_spare(bare ? BARE : WHOLE);
+	if (d) {
+		if (!bare)
+			counters = d->more->counters;
+		memset(d, 0, size);
+	} else {
+		d = kzalloc(size, gfp);
+		if (!d)
+			return NULL;
+		if (!(flags & PCPUREF_INIT_LAZY)) {
+			counters = __pcpuref_alloc_counters(gfp);
+			if (!counters) {
+				kfree(d);
+				return NULL;
+			}
+		}
+	}
+	d->flags = flags;
+	d->accounted = accounted;
+	if (!bare) {
+		d->more = &container_of(d, struct whole, d)->more;
+		d->more->counters = counters;
+	}
+	return d;
+}
+
 /* The work of pcpuref_init(), which knows the @name and the @site. */
 int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 		   unsigned int flags, gfp_t gfp, const char *name,
@@ -1961,7 +2147,7 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 				   PCPUREF_INIT_LAZY;
 	bool dead = flags & PCPUREF_INIT_DEAD;
 	bool lazy = flags & PCPUREF_INIT_LAZY;
-	unsigned long __percpu *counters = NULL;
+	struct pcpuref_more *x;
 	struct pcpuref_data *d;
 	unsigned long irqflags;
 
@@ -1975,23 +2161,13 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 	if (site->readers && !PCPUREF_HAVE_READERS_TASKS)
 		return -EOPNOTSUPP;
 
-	/* What is dead will be reinitialised, for which it needs more than count. */
-	d = kzalloc(lazy && !dead ? sizeof(*d) : __pcpuref_whole_size(flags), gfp);
+	d = __pcpuref_alloc(flags, gfp);
 	if (!d)
 		return -ENOMEM;
-	d->flags = flags;
-	if (!lazy || dead) {
-		d->more = &container_of(d, struct whole, d)->more;
-		__pcpuref_init_more(d->more, d);
-	}
-	if (!lazy) {
-		counters = __pcpuref_alloc_counters(gfp);
-		if (!counters) {
-			kfree(d);
-			return -ENOMEM;
-		}
-		d->more->counters = counters;
-		d->more->biased = !dead && !(flags & PCPUREF_INIT_ATOMIC);
+	x = d->more;
+	if (x) {
+		__pcpuref_init_more(x, d);
+		x->biased = x->counters && !dead && !(flags & PCPUREF_INIT_ATOMIC);
 	}
 	raw_spin_lock_init(&d->lock);
 	refcount_set(&d->pins, 1);
@@ -2018,7 +2194,7 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 	 */
 	smp_store_release(&ref->data, d);
 	/* Pairs with the dependent access in __pcpuref_add(). */
-	smp_store_release(&ref->word, (unsigned long)counters | site->readers |
+	smp_store_release(&ref->word, (x ? (unsigned long)x->counters : 0) | site->readers |
 			  (d->tagged ? __PCPUREF_ATOMIC : 0) |
 			  (dead ? __PCPUREF_DEAD : 0));
 
@@ -2686,13 +2862,13 @@ long pcpuref_read(struct pcpuref *ref)
 }
 EXPORT_SYMBOL_GPL(pcpuref_read);
 
-static size_t __pcpuref_bytes(const struct pcpuref_data *d)
+static size_t __pcpuref_bytes(struct pcpuref_data *d)
 {
 	const struct pcpuref_more *x = __pcpuref_more(d);
 
 	if (!x)
 		return sizeof(*d);
-	if (x != &container_of(d, const struct whole, d)->more)
+	if (!__pcpuref_inner(d))
 		return sizeof(*d) + sizeof(*x);
 	return __pcpuref_whole_size(d->flags);
 }
@@ -3134,6 +3310,7 @@ static int __init pcpuref_module_init(void)
 		for (i = 0; i < BATCHES; i++)
 			raw_spin_lock_init(&per_cpu_ptr(gathers, cpu)->batches[i].lock);
 	}
+	__pcpuref_init_spares();
 	/* A callback should not take long, and it looks at every possible CPU. */
 	batch_max = clamp_t(unsigned int, 1024 / num_possible_cpus(), 1, BATCH_MAX);
 	id_cpu_bits = order_base_2(nr_cpu_ids);
@@ -3157,6 +3334,8 @@ free:
 /* No client is left: only what they started may still be on its way. */
 static void __exit pcpuref_module_exit(void)
 {
+	int cpu;
+
 	unregister_module_notifier(&module_notifier);
 	pcpuref_barrier();
 	destroy_workqueue(release_wq);
@@ -3165,6 +3344,9 @@ static void __exit pcpuref_module_exit(void)
 		pcpuref_rcu_barrier_tasks();
 	rcu_barrier();
 	rcu_barrier();
+	cancel_delayed_work_sync(&tidy_work);
+	for_each_possible_cpu(cpu)
+		__pcpuref_free_spares(per_cpu_ptr(&registry, cpu), true);
 	free_percpu(gathers);
 }
 
