@@ -419,7 +419,7 @@ static bool __pcpuref_allow_reinit(const struct pcpuref_data *d)
 #define EVENT_FORMAT \
 	"event=%s name=%s id=%llu ref=%p release=%ps mode=%s->%s count=%ld sum=%ld since_kill=%lldus\n"
 
-static bool __pcpuref_logging(void)
+static __always_inline bool __pcpuref_logging(void)
 {
 #if defined(CONFIG_DYNAMIC_DEBUG) || \
 	(defined(CONFIG_DYNAMIC_DEBUG_CORE) && defined(DYNAMIC_DEBUG_MODULE))
@@ -494,18 +494,15 @@ static long __pcpuref_shared(const struct pcpuref_data *d)
 }
 
 /* Every step comes through here, for the log and for tracepoints alike. */
-static void __pcpuref_step_taken(const struct pcpuref_data *d, const char *what,
-				 void (*trace)(const struct pcpuref_event *event),
-				 bool traced, const char *before, const char *after,
-				 long sum, unsigned long caller)
+static noinline void __pcpuref_step_taken(const struct pcpuref_data *d, const char *what,
+					  void (*trace)(const struct pcpuref_event *event),
+					  const char *before, const char *after,
+					  long sum, unsigned long caller)
 {
 	struct pcpuref_event event;
-	bool logging = __pcpuref_logging();
 
 	lockdep_assert_held(&d->lock);
 
-	if (likely(!logging && !traced))
-		return;
 	before = before ?: __pcpuref_mode(d);
 	after = after ?: before;
 	event = (struct pcpuref_event) {
@@ -522,9 +519,9 @@ static void __pcpuref_step_taken(const struct pcpuref_data *d, const char *what,
 		.caller = caller,
 		.what = what,
 	};
-	if (traced)
+	if (trace)
 		trace(&event);
-	if (logging)
+	if (__pcpuref_logging())
 		pr_info(EVENT_FORMAT, what, event.name, event.id, event.ref,
 			event.release, before, after, event.count, event.sum,
 			event.since_kill);
@@ -535,9 +532,14 @@ static void __pcpuref_step_taken(const struct pcpuref_data *d, const char *what,
  * @before, @after: NULL if the mode stays what it is
  */
 #define __pcpuref_event(event, d, before, after, sum, caller)		\
-	__pcpuref_step_taken(d, #event, trace_pcpuref_##event,		\
-			     trace_pcpuref_##event##_enabled(),		\
-			     before, after, sum, caller)
+do {									\
+	bool __traced = trace_pcpuref_##event##_enabled();		\
+									\
+	if (unlikely(__traced || __pcpuref_logging()))			\
+		__pcpuref_step_taken(d, #event,				\
+				     __traced ? trace_pcpuref_##event : NULL, \
+				     before, after, sum, caller);	\
+} while (0)
 
 static noinline void __pcpuref_report(const struct pcpuref_event *event)
 {
@@ -726,51 +728,81 @@ static struct pcpuref_data *__pcpuref_take_spare(int kind)
 	return head ? container_of(head, struct pcpuref_data, rcu) : NULL;
 }
 
-static bool __pcpuref_keep_spare(struct pcpuref_data *d, int kind)
+/* As what it can be used again, if at all. Then its counters are cleared. */
+static int __pcpuref_kind_of_spare(struct pcpuref_data *d)
 {
-	struct spares *spares;
+	struct pcpuref_more *x = __pcpuref_inner(d);
+	int cpu;
+
+	if (d->accounted || (d->flags & PCPUREF_RELEASE_WORK))
+		return KINDS_OF_SPARES;
+	if (!x)
+		return __pcpuref_more(d) ? KINDS_OF_SPARES : BARE;
+	if (!x->counters)
+		return KINDS_OF_SPARES;
+	for_each_possible_cpu(cpu)
+		if (*per_cpu_ptr(x->counters, cpu))
+			*per_cpu_ptr(x->counters, cpu) = 0;
+	return WHOLE;
+}
+
+static void __pcpuref_free_parts(struct pcpuref_data *d)
+{
+	struct pcpuref_more *x = __pcpuref_more(d);
+
+	if (x)
+		free_percpu(x->counters);
+	if (x != __pcpuref_inner(d))
+		kfree(x);
+	kfree(d);
+}
+
+/*
+ * Those linked by their @rcu, which nobody can be using any more, nor their
+ * counters: for this CPU's next inits, or to be freed.
+ */
+static void __pcpuref_give_back(struct rcu_head *head)
+{
+	/* The last of them for what cannot be kept. */
+	struct rcu_head *first[KINDS_OF_SPARES + 1] = { }, *last[KINDS_OF_SPARES], *next;
+	unsigned int nr[KINDS_OF_SPARES + 1] = { };
 	struct shard *shard;
 	unsigned long flags;
-	bool kept;
+	int kind;
+
+	for (; head; head = next) {
+		next = head->next;
+		kind = __pcpuref_kind_of_spare(container_of(head, struct pcpuref_data, rcu));
+		head->next = first[kind];
+		first[kind] = head;
+		if (kind < KINDS_OF_SPARES && !nr[kind]++)
+			last[kind] = head;
+	}
 
 	local_irq_save(flags);
 	shard = this_cpu_ptr(&registry);
-	spares = &shard->spares[kind];
 	raw_spin_lock(&shard->lock);
-	kept = spares->nr < spares_max[kind];
-	if (kept) {
-		d->rcu.next = spares->first;
-		spares->first = &d->rcu;
-		WRITE_ONCE(spares->nr, spares->nr + 1);
+	for (kind = 0; kind < KINDS_OF_SPARES; kind++) {
+		struct spares *spares = &shard->spares[kind];
+
+		if (!nr[kind] || spares->nr + nr[kind] > spares_max[kind])
+			continue;
+		last[kind]->next = spares->first;
+		spares->first = first[kind];
+		WRITE_ONCE(spares->nr, spares->nr + nr[kind]);
+		first[kind] = NULL;
 	}
 	raw_spin_unlock(&shard->lock);
 	local_irq_restore(flags);
 
-	if (kept && !delayed_work_pending(&tidy_work))
+	if (!delayed_work_pending(&tidy_work))
 		queue_delayed_work(system_wq, &tidy_work, HZ);
-	return kept;
-}
-
-/* Nobody can be using the counters of @d, nor @d itself. */
-static void __pcpuref_give_back(struct pcpuref_data *d)
-{
-	struct pcpuref_more *x = __pcpuref_more(d);
-	unsigned long __percpu *counters = x ? x->counters : NULL;
-	bool whole = __pcpuref_inner(d);
-	int cpu;
-
-	if (x && !whole)
-		kfree(x);
-	if (!d->accounted && !(d->flags & PCPUREF_RELEASE_WORK) && !whole == !counters) {
-		if (counters)
-			for_each_possible_cpu(cpu)
-				if (*per_cpu_ptr(counters, cpu))
-					*per_cpu_ptr(counters, cpu) = 0;
-		if (__pcpuref_keep_spare(d, whole ? WHOLE : BARE))
-			return;
+	for (kind = 0; kind <= KINDS_OF_SPARES; kind++) {
+		for (head = first[kind]; head; head = next) {
+			next = head->next;
+			__pcpuref_free_parts(container_of(head, struct pcpuref_data, rcu));
+		}
 	}
-	free_percpu(counters);
-	kfree(d);
 }
 
 /* Away with what has not been needed for a while; everything if @all. */
@@ -798,12 +830,8 @@ static bool __pcpuref_free_spares(struct shard *shard, bool all)
 	raw_spin_unlock_irq(&shard->lock);
 
 	while ((head = unused)) {
-		struct pcpuref_data *d = container_of(head, struct pcpuref_data, rcu);
-
 		unused = head->next;
-		if (__pcpuref_inner(d))
-			free_percpu(d->more->counters);
-		kfree(d);
+		__pcpuref_free_parts(container_of(head, struct pcpuref_data, rcu));
 		cond_resched();
 	}
 	return left;
@@ -848,19 +876,27 @@ static unsigned int batch_max;
 
 static void __pcpuref_free(struct rcu_head *head)
 {
-	__pcpuref_give_back(container_of(head, struct pcpuref_data, rcu));
+	head->next = NULL;
+	__pcpuref_give_back(head);
 }
 
 /* See to many, but not too many at a time. Return: the rest. */
 static struct rcu_head *__pcpuref_after_some(struct rcu_head *head)
 {
-	struct rcu_head *next;
+	struct rcu_head *unused = NULL, *next;
 	unsigned int i;
 
 	for (i = 0; head && i < BATCH_MAX; i++, head = next) {
 		next = head->next;
-		head->func(head);
+		if (head->func == __pcpuref_free) {
+			head->next = unused;
+			unused = head;
+		} else {
+			head->func(head);
+		}
 	}
+	if (unused)
+		__pcpuref_give_back(unused);
 	return head;
 }
 
@@ -898,7 +934,7 @@ static void __pcpuref_after_batch(struct rcu_head *head)
 }
 
 /* Join @batch if it waits for the same grace period, or make it wait for that. */
-static bool __pcpuref_join(struct batch *batch, struct rcu_head *head,
+static __always_inline bool __pcpuref_join(struct batch *batch, struct rcu_head *head,
 			   unsigned long cookie)
 {
 	bool joined, queue = false;
@@ -1075,9 +1111,25 @@ static void __pcpuref_unlock(struct pcpuref_data *d, unsigned long flags)
 
 static void __pcpuref_release_work(struct work_struct *work);
 
+/* Clear what stands in *@p from @member on. Short, so not by a call. */
+#define clear_from(p, member)						\
+	memset((char *)(p) + offsetof(typeof(*(p)), member), 0,		\
+	       sizeof(*(p)) - offsetof(typeof(*(p)), member))
+
 static void __pcpuref_init_more(struct pcpuref_more *x, struct pcpuref_data *d)
 {
 	x->d = d;
+	x->counters = NULL;
+	INIT_HLIST_HEAD(&x->waiters);
+	memset(x->confirm_now, 0, sizeof(x->confirm_now));
+	memset(x->confirm_next, 0, sizeof(x->confirm_next));
+	x->ended = 0;
+	x->returned = 0;
+	x->batches = 0;
+	x->claimed = 0;
+	x->biased = false;
+	x->requester = 0;
+	x->killed_at = 0;
 	x->life = !(d->flags & PCPUREF_INIT_DEAD);
 	if (d->flags & PCPUREF_RELEASE_WORK)
 		INIT_WORK(&x->work, __pcpuref_release_work);
@@ -1127,7 +1179,7 @@ static struct pcpuref_data *__pcpuref_lock_for(struct pcpuref *ref, unsigned lon
 
 	/* With PREEMPT_RT the allocator takes locks that sleep. */
 	if (!IS_ENABLED(CONFIG_PREEMPT_RT) || preemptible())
-		x = kzalloc(sizeof(*x), gfp);
+		x = kmalloc(sizeof(*x), gfp);
 
 	d = __pcpuref_lock(ref, flags);
 	if (d)
@@ -1789,7 +1841,7 @@ static void __pcpuref_promote(struct pcpuref_data *d)
 	unsigned long flags;
 
 	if (!__pcpuref_more(d))
-		x = kzalloc(sizeof(*x), __pcpuref_starved(d) ? MORE_TASK :
+		x = kmalloc(sizeof(*x), __pcpuref_starved(d) ? MORE_TASK :
 							       GFP_KERNEL | __GFP_NOWARN);
 	if (hot)
 		counters = __pcpuref_alloc_counters(GFP_KERNEL | __GFP_NOWARN);
@@ -2098,8 +2150,9 @@ EXPORT_SYMBOL_GPL(__pcpuref_put_many_slow_tasks);
 /* --- Life ----------------------------------------------------------------- */
 
 /*
- * Memory for what @flags ask for, zeroed but for what points to its parts. What
- * starts dead will be reinitialised, for which a count is not enough.
+ * Memory for what @flags ask for, with all of it set up that does not depend on
+ * who wants it. What starts dead will be reinitialised, for which a count is not
+ * enough.
  */
 static struct pcpuref_data *__pcpuref_alloc(unsigned int flags, gfp_t gfp)
 {
@@ -2115,9 +2168,8 @@ static struct pcpuref_data *__pcpuref_alloc(unsigned int flags, gfp_t gfp)
 	if (d) {
 		if (!bare)
 			counters = d->more->counters;
-		memset(d, 0, size);
 	} else {
-		d = kzalloc(size, gfp);
+		d = kmalloc(size, gfp);
 		if (!d)
 			return NULL;
 		if (!(flags & PCPUREF_INIT_LAZY)) {
@@ -2128,10 +2180,14 @@ static struct pcpuref_data *__pcpuref_alloc(unsigned int flags, gfp_t gfp)
 			}
 		}
 	}
+	/* Each member but those that are set before they are looked at. */
+	clear_from(d, deferrals);
 	d->flags = flags;
 	d->accounted = accounted;
+	d->more = NULL;
 	if (!bare) {
 		d->more = &container_of(d, struct whole, d)->more;
+		__pcpuref_init_more(d->more, d);
 		d->more->counters = counters;
 	}
 	return d;
@@ -2165,10 +2221,8 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 	if (!d)
 		return -ENOMEM;
 	x = d->more;
-	if (x) {
-		__pcpuref_init_more(x, d);
+	if (x)
 		x->biased = x->counters && !dead && !(flags & PCPUREF_INIT_ATOMIC);
-	}
 	raw_spin_lock_init(&d->lock);
 	refcount_set(&d->pins, 1);
 	d->ref = ref;
@@ -2273,8 +2327,11 @@ static void __pcpuref_orphan(struct pcpuref_data *d)
 	__pcpuref_unlist(d);
 	WRITE_ONCE(d->ref, NULL);
 	/* A release that is running still returns, and wakes its waiters. */
-	if (x)
-		x->ended = x->returned + d->running;
+	if (!x)
+		return;
+	x->ended = x->returned + d->running;
+	if (hlist_empty(&x->waiters))
+		return;
 	__pcpuref_wake_failed(d, true, -ECANCELED);
 	__pcpuref_wake_failed(d, false, -ECANCELED);
 }
@@ -2285,7 +2342,7 @@ static void __pcpuref_detach(struct pcpuref_data *d, unsigned long caller)
 
 	lockdep_assert_held(&d->lock);
 
-	__pcpuref_event(exit, d, __pcpuref_mode(d), "none", 0, caller);
+	__pcpuref_event(exit, d, NULL, "none", 0, caller);
 	WRITE_ONCE(ref->word, __PCPUREF_ATOMIC | __PCPUREF_DEAD | EXITED |
 		   (d->zero ? 0 : NONZERO) |
 		   (__pcpuref_top(d->release) ? RELEASE_TOP : 0));
