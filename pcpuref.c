@@ -295,15 +295,16 @@ struct batch {
 	raw_spinlock_t		lock;
 	bool			queued;
 	unsigned int		nr;
+	unsigned int		work;
 	unsigned long		cookie;
 	struct rcu_head		*first;
 	struct rcu_head		*last;
 	struct rcu_head		rcu;
 };
 
-/* Batches of one CPU; the newest may be open for more. */
-#define BATCHES		128
-#define BATCH_MAX	64
+/* Batches of one CPU; the newest may be open for more, up to so much work. */
+#define BATCHES		64
+#define BATCH_WORK	1024
 
 struct gather {
 	struct batch		batches[BATCHES];
@@ -872,7 +873,12 @@ static void __pcpuref_init_spares(void)
 #define HURRY		64
 
 static struct gather __percpu *gathers;
-static unsigned int batch_max;
+/*
+ * The end of a switch looks at the counter of each possible CPU. So does freeing,
+ * but faster; without counters it is little work.
+ */
+static unsigned int work_of_end, work_of_counters;
+#define WORK_OF_FREEING	2
 
 static void __pcpuref_free(struct rcu_head *head)
 {
@@ -880,14 +886,25 @@ static void __pcpuref_free(struct rcu_head *head)
 	__pcpuref_give_back(head);
 }
 
+static unsigned int __pcpuref_work_of(struct rcu_head *head)
+{
+	struct pcpuref_data *d;
+
+	if (head->func != __pcpuref_free)
+		return work_of_end;
+	d = container_of(head, struct pcpuref_data, rcu);
+	return __pcpuref_more(d) ? work_of_counters : WORK_OF_FREEING;
+}
+
 /* See to many, but not too many at a time. Return: the rest. */
 static struct rcu_head *__pcpuref_after_some(struct rcu_head *head)
 {
 	struct rcu_head *unused = NULL, *next;
-	unsigned int i;
+	unsigned int work = 0;
 
-	for (i = 0; head && i < BATCH_MAX; i++, head = next) {
+	for (; head && work < BATCH_WORK; head = next) {
 		next = head->next;
+		work += __pcpuref_work_of(head);
 		if (head->func == __pcpuref_free) {
 			head->next = unused;
 			unused = head;
@@ -906,6 +923,7 @@ static struct rcu_head *__pcpuref_take(struct batch *batch)
 	if (!batch->nr)
 		return NULL;
 	batch->nr = 0;
+	batch->work = 0;
 	return batch->first;
 }
 
@@ -937,10 +955,11 @@ static void __pcpuref_after_batch(struct rcu_head *head)
 static __always_inline bool __pcpuref_join(struct batch *batch, struct rcu_head *head,
 			   unsigned long cookie)
 {
+	unsigned int work = __pcpuref_work_of(head);
 	bool joined, queue = false;
 
 	raw_spin_lock(&batch->lock);
-	joined = !batch->nr || (batch->cookie == cookie && batch->nr < batch_max);
+	joined = !batch->nr || (batch->cookie == cookie && batch->work + work <= BATCH_WORK);
 	if (joined) {
 		queue = !batch->queued;
 		batch->queued = true;
@@ -951,6 +970,7 @@ static __always_inline bool __pcpuref_join(struct batch *batch, struct rcu_head 
 		else
 			batch->first = head;
 		batch->last = head;
+		batch->work += work;
 	}
 	raw_spin_unlock(&batch->lock);
 
@@ -3368,8 +3388,8 @@ static int __init pcpuref_module_init(void)
 			raw_spin_lock_init(&per_cpu_ptr(gathers, cpu)->batches[i].lock);
 	}
 	__pcpuref_init_spares();
-	/* A callback should not take long, and it looks at every possible CPU. */
-	batch_max = clamp_t(unsigned int, 1024 / num_possible_cpus(), 1, BATCH_MAX);
+	work_of_end = clamp_t(unsigned int, num_possible_cpus(), BATCH_WORK / 64, BATCH_WORK);
+	work_of_counters = max_t(unsigned int, num_possible_cpus() / 4, WORK_OF_FREEING);
 	id_cpu_bits = order_base_2(nr_cpu_ids);
 
 	release_wq = alloc_workqueue("pcpuref", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
