@@ -302,16 +302,18 @@ struct batch {
 	struct rcu_head		rcu;
 };
 
-/* Batches of one CPU; the newest may be open for more, up to so much work. */
-#define BATCHES		64
-#define BATCH_WORK	1024
+/* Batches of one CPU; the newest may be open for more. */
+#define BATCHES		16
 
 struct gather {
 	struct batch		batches[BATCHES];
 	unsigned int		newest;
 	unsigned int		waiting;	/* references, for @cookie */
 	unsigned long		cookie;
-	struct work_struct	hurry;
+	struct rcu_head		*taken;		/* by hurry_work, until it may be ended */
+	struct rcu_head		*last_taken;
+	struct rcu_head		*ready;		/* for @finish */
+	struct work_struct	finish;
 };
 
 /* Data that nobody uses any more, with counters at zero if it has any. */
@@ -873,12 +875,17 @@ static void __pcpuref_init_spares(void)
 #define HURRY		64
 
 static struct gather __percpu *gathers;
+
+static void __pcpuref_hurry_work(struct work_struct *work);
+static DECLARE_WORK(hurry_work, __pcpuref_hurry_work);
+static void __pcpuref_finish_work(struct work_struct *work);
 /*
  * The end of a switch looks at the counter of each possible CPU. So does freeing,
  * but faster; without counters it is little work.
  */
 static unsigned int work_of_end, work_of_counters;
-#define WORK_OF_FREEING	2
+#define WORK_OF_FREEING	1
+#define WORK_AT_ONCE	2048
 
 static void __pcpuref_free(struct rcu_head *head)
 {
@@ -902,7 +909,7 @@ static struct rcu_head *__pcpuref_after_some(struct rcu_head *head)
 	struct rcu_head *unused = NULL, *next;
 	unsigned int work = 0;
 
-	for (; head && work < BATCH_WORK; head = next) {
+	for (; head && work < WORK_AT_ONCE; head = next) {
 		next = head->next;
 		work += __pcpuref_work_of(head);
 		if (head->func == __pcpuref_free) {
@@ -922,15 +929,26 @@ static struct rcu_head *__pcpuref_take(struct batch *batch)
 	lockdep_assert_held(&batch->lock);
 	if (!batch->nr)
 		return NULL;
-	batch->nr = 0;
+	WRITE_ONCE(batch->nr, 0);
 	batch->work = 0;
 	return batch->first;
+}
+
+/* What has had its grace period, from @first to @last. */
+static void __pcpuref_leave_to_work(struct gather *gather, struct rcu_head *first,
+				    struct rcu_head *last)
+{
+	last->next = READ_ONCE(gather->ready);
+	/* Fully ordered: pairs with the xchg() in __pcpuref_finish_work(). */
+	while (!try_cmpxchg(&gather->ready, &last->next, first))
+		;
+	queue_work(release_wq, &gather->finish);
 }
 
 static void __pcpuref_after_batch(struct rcu_head *head)
 {
 	struct batch *batch = container_of(head, struct batch, rcu);
-	struct rcu_head *first = NULL;
+	struct rcu_head *first = NULL, *last = NULL;
 	unsigned long flags;
 	bool again;
 
@@ -941,36 +959,43 @@ static void __pcpuref_after_batch(struct rcu_head *head)
 	raw_spin_lock_irqsave(&batch->lock, flags);
 	again = batch->nr && !pcpuref_rcu_passed(batch->cookie);
 	batch->queued = again;
-	if (!again)
+	if (!again) {
+		last = batch->last;
 		first = __pcpuref_take(batch);
+	}
 	raw_spin_unlock_irqrestore(&batch->lock, flags);
 
 	if (again)
 		pcpuref_call_rcu_sched(&batch->rcu, __pcpuref_after_batch);
-	else
-		__pcpuref_after_some(first);
+	first = __pcpuref_after_some(first);
+	if (first)
+		__pcpuref_leave_to_work(raw_cpu_ptr(gathers), first, last);
 }
 
-/* Join @batch if it waits for the same grace period, or make it wait for that. */
-static __always_inline bool __pcpuref_join(struct batch *batch, struct rcu_head *head,
-			   unsigned long cookie)
+/*
+ * Join @batch if it waits for the same grace period and has room, or make it wait
+ * for that.
+ */
+static bool __pcpuref_join(struct batch *batch, struct rcu_head *head,
+			   unsigned long cookie, unsigned int most)
 {
-	unsigned int work = __pcpuref_work_of(head);
 	bool joined, queue = false;
 
 	raw_spin_lock(&batch->lock);
-	joined = !batch->nr || (batch->cookie == cookie && batch->work + work <= BATCH_WORK);
+	joined = !batch->nr || (batch->cookie == cookie && batch->work < most);
 	if (joined) {
 		queue = !batch->queued;
 		batch->queued = true;
 		batch->cookie = cookie;
 		head->next = NULL;
-		if (batch->nr++)
+		if (batch->nr)
 			batch->last->next = head;
 		else
 			batch->first = head;
 		batch->last = head;
-		batch->work += work;
+		/* Pairs with the READ_ONCE() in __pcpuref_take_all(). */
+		WRITE_ONCE(batch->nr, batch->nr + 1);
+		batch->work += __pcpuref_work_of(head);
 	}
 	raw_spin_unlock(&batch->lock);
 
@@ -983,6 +1008,7 @@ static bool __pcpuref_gather(struct rcu_head *head, rcu_callback_t func)
 {
 	struct gather *gather = this_cpu_ptr(gathers);
 	bool waits = func != __pcpuref_free;
+	struct batch *newest, *next;
 	unsigned long cookie;
 	bool joined;
 
@@ -991,10 +1017,15 @@ static bool __pcpuref_gather(struct rcu_head *head, rcu_callback_t func)
 		return false;
 
 	head->func = func;
-	joined = __pcpuref_join(&gather->batches[gather->newest], head, cookie);
+	newest = &gather->batches[gather->newest];
+	next = &gather->batches[(gather->newest + 1) % BATCHES];
+	joined = __pcpuref_join(newest, head, cookie, WORK_AT_ONCE);
 	if (!joined) {
-		gather->newest = (gather->newest + 1) % BATCHES;
-		joined = __pcpuref_join(&gather->batches[gather->newest], head, cookie);
+		joined = __pcpuref_join(next, head, cookie, WORK_AT_ONCE);
+		if (joined)
+			gather->newest = next - gather->batches;
+		else
+			joined = __pcpuref_join(newest, head, cookie, UINT_MAX);
 	}
 	if (gather->cookie != cookie) {
 		gather->cookie = cookie;
@@ -1002,7 +1033,7 @@ static bool __pcpuref_gather(struct rcu_head *head, rcu_callback_t func)
 	}
 	gather->waiting += waits;
 	if (waits && gather->waiting == HURRY)
-		queue_work(release_wq, &gather->hurry);
+		queue_work(release_wq, &hurry_work);
 	return joined;
 }
 
@@ -1049,44 +1080,78 @@ static void __pcpuref_synchronize(bool tasks)
 	synchronize_rcu_expedited();
 }
 
-/* One expedited grace period for all that waits. Return: how many it were. */
-static unsigned int __pcpuref_hurry(struct gather *gather)
+/* Take what waits on one CPU. */
+static unsigned int __pcpuref_take_all(struct gather *gather)
 {
-	struct rcu_head *first, *waiting = NULL;
 	unsigned int i, nr = 0;
+	struct rcu_head *first;
 	unsigned long flags;
 
+	gather->taken = NULL;
 	for (i = 0; i < BATCHES; i++) {
 		struct batch *batch = &gather->batches[i];
 
+		/* What comes just now has its callback. */
+		if (!READ_ONCE(batch->nr))
+			continue;
 		raw_spin_lock_irqsave(&batch->lock, flags);
 		nr += batch->nr;
 		first = __pcpuref_take(batch);
 		if (first) {
-			batch->last->next = waiting;
-			waiting = first;
+			if (!gather->taken)
+				gather->last_taken = batch->last;
+			batch->last->next = gather->taken;
+			gather->taken = first;
 		}
 		raw_spin_unlock_irqrestore(&batch->lock, flags);
-	}
-	if (nr)
-		synchronize_rcu_expedited();
-	while (waiting) {
-		/* Callbacks find softirqs off, as in an RCU callback. */
-		local_bh_disable();
-		waiting = __pcpuref_after_some(waiting);
-		local_bh_enable();
-		cond_resched();
 	}
 	return nr;
 }
 
-/* For one CPU, while the callbacks are still to come; and what comes late. */
+/* One expedited grace period for all that waits. Return: how many it were. */
+static unsigned int __pcpuref_hurry(void)
+{
+	struct gather *gather;
+	unsigned int nr = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		nr += __pcpuref_take_all(per_cpu_ptr(gathers, cpu));
+		cond_resched();
+	}
+	if (!nr)
+		return 0;
+	synchronize_rcu_expedited();
+	for_each_possible_cpu(cpu) {
+		gather = per_cpu_ptr(gathers, cpu);
+		if (gather->taken)
+			__pcpuref_leave_to_work(gather, gather->taken, gather->last_taken);
+	}
+	return nr;
+}
+
+/* While the callbacks are still to come; and what has come late. */
 static void __pcpuref_hurry_work(struct work_struct *work)
 {
-	struct gather *gather = container_of(work, struct gather, hurry);
-
-	while (__pcpuref_hurry(gather) >= HURRY)
+	while (__pcpuref_hurry() >= HURRY)
 		;
+}
+
+/* The work that this takes is shared by as many CPUs as it came from. */
+static void __pcpuref_finish_work(struct work_struct *work)
+{
+	struct gather *gather = container_of(work, struct gather, finish);
+
+	/* Fully ordered: pairs with the try_cmpxchg() in __pcpuref_leave_to_work(). */
+	struct rcu_head *ready = xchg(&gather->ready, NULL);
+
+	while (ready) {
+		/* Callbacks find softirqs off, as in an RCU callback. */
+		local_bh_disable();
+		ready = __pcpuref_after_some(ready);
+		local_bh_enable();
+		cond_resched();
+	}
 }
 
 /* --- Data ----------------------------------------------------------------- */
@@ -1514,7 +1579,7 @@ static void __pcpuref_to_percpu(struct pcpuref_data *d)
 
 	lockdep_assert_held(&d->lock);
 
-	/* The counters are zero since allocation or __pcpuref_end_switch(). */
+	/* The counters are zero since allocation or __pcpuref_empty(). */
 	atomic_long_add(BIAS, &d->count);
 	x->biased = true;
 	d->tagged = false;
@@ -1600,27 +1665,24 @@ static unsigned long __percpu *__pcpuref_fold(struct pcpuref_data *d, long sum)
 }
 
 /*
- * No CPU uses the counters any more. What takes long with many CPUs is done
- * without the lock: @busy keeps everybody else from writing them, and they are
- * cleared only when nobody reads them either.
+ * Take out what is in the counters, which no CPU uses any more. With many CPUs
+ * this takes long, so it is done without the lock: @busy keeps everybody else
+ * from writing them. Who reads them meanwhile gets a snapshot, as ever.
  */
-static void __pcpuref_end_switch(struct pcpuref_data *d, struct pcpuref_more *x)
+static long __pcpuref_empty(struct pcpuref_more *x)
 {
-	unsigned long __percpu *unused = NULL;
-	long sum = __pcpuref_sum(x);
-	unsigned long flags;
+	unsigned long sum = 0;
 	int cpu;
 
-	raw_spin_lock_irqsave(&d->lock, flags);
-	if (d->ref)
-		unused = __pcpuref_fold(d, sum);
-	raw_spin_unlock_irqrestore(&d->lock, flags);
+	for_each_possible_cpu(cpu) {
+		unsigned long *counter = per_cpu_ptr(x->counters, cpu);
+		unsigned long n = READ_ONCE(*counter);
 
-	if (unused)
-		free_percpu(unused);
-	else
-		for_each_possible_cpu(cpu)
-			WRITE_ONCE(*per_cpu_ptr(x->counters, cpu), 0);
+		if (n)
+			WRITE_ONCE(*counter, 0);
+		sum += n;
+	}
+	return (long)sum;
 }
 
 static void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync);
@@ -1628,16 +1690,20 @@ static void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync);
 /* A grace period that __pcpuref_settle() asked for is over. Consumes its pin. */
 static void __pcpuref_grace_period_over(struct pcpuref_data *d)
 {
+	unsigned long __percpu *unused = NULL;
 	struct pcpuref_more *x = d->more;
 	unsigned int todo = 0;
 	unsigned long flags;
+	long sum = 0;
 	int i;
 
 	/* Written only by the end of a grace period, and while there is none. */
 	if (x->biased)
-		__pcpuref_end_switch(d, x);
+		sum = __pcpuref_empty(x);
 
 	raw_spin_lock_irqsave(&d->lock, flags);
+	if (x->biased && d->ref)
+		unused = __pcpuref_fold(d, sum);
 	for (i = 0; d->ref && i < CONFIRMS; i++) {
 		while (d->ref && x->confirm_now[i]) {
 			pcpuref_func_t *confirm = x->confirm[i];
@@ -1662,6 +1728,7 @@ static void __pcpuref_grace_period_over(struct pcpuref_data *d)
 	__pcpuref_wake_due(d);
 	raw_spin_unlock_irqrestore(&d->lock, flags);
 
+	free_percpu(unused);
 	__pcpuref_run(d, todo, false);
 	__pcpuref_unpin(d);
 }
@@ -3247,6 +3314,7 @@ void pcpuref_barrier(void)
 		rcu_barrier();
 		for_each_possible_cpu(cpu)
 			pcpuref_irq_work_sync(per_cpu_ptr(&deferred_work, cpu));
+		flush_work(&hurry_work);
 		flush_workqueue(release_wq);
 	}
 }
@@ -3383,12 +3451,12 @@ static int __init pcpuref_module_init(void)
 		raw_spin_lock_init(&shard->lock);
 		INIT_LIST_HEAD(&shard->refs);
 		pcpuref_irq_work_init(per_cpu_ptr(&deferred_work, cpu), __pcpuref_deferred);
-		INIT_WORK(&per_cpu_ptr(gathers, cpu)->hurry, __pcpuref_hurry_work);
+		INIT_WORK(&per_cpu_ptr(gathers, cpu)->finish, __pcpuref_finish_work);
 		for (i = 0; i < BATCHES; i++)
 			raw_spin_lock_init(&per_cpu_ptr(gathers, cpu)->batches[i].lock);
 	}
 	__pcpuref_init_spares();
-	work_of_end = clamp_t(unsigned int, num_possible_cpus(), BATCH_WORK / 64, BATCH_WORK);
+	work_of_end = max_t(unsigned int, num_possible_cpus(), WORK_AT_ONCE / 64);
 	work_of_counters = max_t(unsigned int, num_possible_cpus() / 4, WORK_OF_FREEING);
 	id_cpu_bits = order_base_2(nr_cpu_ids);
 
@@ -3415,12 +3483,13 @@ static void __exit pcpuref_module_exit(void)
 
 	unregister_module_notifier(&module_notifier);
 	pcpuref_barrier();
-	destroy_workqueue(release_wq);
 	/* The data of what exited last: a callback, which may wait once more. */
 	if (readers_tasks_used)
 		pcpuref_rcu_barrier_tasks();
 	rcu_barrier();
 	rcu_barrier();
+	/* Does first what callbacks have left to it. */
+	destroy_workqueue(release_wq);
 	cancel_delayed_work_sync(&tidy_work);
 	for_each_possible_cpu(cpu)
 		__pcpuref_free_spares(per_cpu_ptr(&registry, cpu), true);
