@@ -100,11 +100,12 @@
 #define DEAD	(-(BIAS / 2))
 
 /* Further tags of a word that has no counters any more. */
-#define EXITED		BIT(3)
-#define NONZERO		BIT(4)	/* the count was not zero at exit */
-#define REPORTED	BIT(5)	/* use after exit has been reported */
-#define RELEASE_TOP	BIT(6)	/* top bit of the release function */
-#define ALL_TAGS	(__PCPUREF_TAGS | EXITED | NONZERO | REPORTED | RELEASE_TOP)
+#define EXITED		BIT(4)
+#define NONZERO		BIT(5)	/* the count was not zero at exit */
+#define REPORTED	BIT(6)	/* use after exit has been reported */
+#define RELEASE_TOP	BIT(7)	/* top bit of the release function */
+#define ALL_TAGS \
+	(__PCPUREF_TAGS | __PCPUREF_LAZY | EXITED | NONZERO | REPORTED | RELEASE_TOP)
 
 /* How many different confirm callbacks can wait for grace periods at a time. */
 #define CONFIRMS	3
@@ -171,8 +172,8 @@ static const char * const misuse_text[] = {
  * @created: when it was initialised, in units of 2^CREATED_SHIFT ns of the
  *	monotonic clock, to spare four bytes
  * @flags: as given to init
- * @attention: what a get in atomic mode has to see to (written under the lock,
- *	read without): LAZY while it has no counters and may get some, and
+ * @tags: those of the word that are apart from mode and life: __PCPUREF_LAZY while
+ *	it has no counters and may get some (read without the lock), and
  *	__PCPUREF_READERS_TASKS, which never changes
  * @live: what is wanted; the word's tag may lag behind while @busy
  * @force_atomic: stay in atomic mode while live
@@ -216,9 +217,8 @@ struct pcpuref_data {
 	atomic_t		reported;
 	u32			created;
 
-	/* Gets look here: not in the cache line of the count, which is in demand. */
 	u8			flags;
-	u8			attention;
+	u8			tags;
 	bool			live;
 	bool			force_atomic;
 	bool			zero;
@@ -238,7 +238,6 @@ struct pcpuref_data {
 };
 
 #define DEFERRED	BIT(30)
-#define LAZY		BIT(0)
 #define CREATED_SHIFT	24
 
 /**
@@ -409,7 +408,7 @@ static bool __pcpuref_starved(const struct pcpuref_data *d)
 
 static u8 __pcpuref_readers(const struct pcpuref_data *d)
 {
-	return READ_ONCE(d->attention) & __PCPUREF_READERS_TASKS;
+	return READ_ONCE(d->tags) & __PCPUREF_READERS_TASKS;
 }
 
 static bool __pcpuref_allow_reinit(const struct pcpuref_data *d)
@@ -1196,11 +1195,6 @@ static void __pcpuref_unlock(struct pcpuref_data *d, unsigned long flags)
 
 static void __pcpuref_release_work(struct work_struct *work);
 
-/* Clear what stands in *@p from @member on. Short, so not by a call. */
-#define clear_from(p, member)						\
-	memset((char *)(p) + offsetof(typeof(*(p)), member), 0,		\
-	       sizeof(*(p)) - offsetof(typeof(*(p)), member))
-
 static void __pcpuref_init_more(struct pcpuref_more *x, struct pcpuref_data *d)
 {
 	x->d = d;
@@ -1289,8 +1283,7 @@ static void __pcpuref_tag(struct pcpuref_data *d, unsigned long tags)
 	lockdep_assert_held(&d->lock);
 	d->tagged = !!(tags & __PCPUREF_ATOMIC);
 	/* Pairs with the READ_ONCE() in __pcpuref_add(): one store, all tags. */
-	WRITE_ONCE(d->ref->word, (x ? (unsigned long)x->counters : 0) | tags |
-		   __pcpuref_readers(d));
+	WRITE_ONCE(d->ref->word, (x ? (unsigned long)x->counters : 0) | tags | d->tags);
 }
 
 /* --- Waiters -------------------------------------------------------------- */
@@ -1898,13 +1891,13 @@ static void __pcpuref_sample(struct pcpuref_data *d)
 	__pcpuref_defer(d, 0);
 }
 
-/* Nothing to see to after a get compiled for @readers? Mostly so. */
-static __always_inline bool __pcpuref_is_usual(struct pcpuref_data *d, u8 readers)
+/* Nothing to see to in a get compiled for @readers? Mostly so. */
+static __always_inline bool __pcpuref_is_usual(struct pcpuref *ref, u8 readers)
 {
-	u8 attention = READ_ONCE(d->attention);
+	unsigned long tags = READ_ONCE(ref->word) & (__PCPUREF_LAZY | __PCPUREF_READERS_TASKS);
 
-	return likely(attention == readers) ||
-	       (attention == (readers | LAZY) &&
+	return likely(tags == readers) ||
+	       (tags == (readers | __PCPUREF_LAZY) &&
 		this_cpu_inc_return(lazy_gets) % LAZY_SAMPLE);
 }
 
@@ -1940,10 +1933,11 @@ static void __pcpuref_promote(struct pcpuref_data *d)
 	if (!counters || !__pcpuref_more(d)) {
 		if (hot)
 			WRITE_ONCE(d->sampled, (u16)(jiffies + HZ));
-	} else if (d->ref && (d->attention & LAZY) && !d->force_atomic &&
+	} else if (d->ref && (d->tags & __PCPUREF_LAZY) && !d->force_atomic &&
 		   (d->live || __pcpuref_allow_reinit(d))) {
-		WRITE_ONCE(d->attention, d->attention & ~LAZY);
+		WRITE_ONCE(d->tags, d->tags & ~__PCPUREF_LAZY);
 		swap(d->more->counters, counters);
+		__pcpuref_tag(d, READ_ONCE(d->ref->word) & __PCPUREF_TAGS);
 	}
 	/* While it is busy the word stays as it is, and settles later. */
 	todo = __pcpuref_settle(d);
@@ -2027,7 +2021,7 @@ static __always_inline void __pcpuref_get(struct pcpuref *ref, unsigned long nr,
 	if (likely(d)) {
 		old = atomic_long_fetch_add_relaxed(nr, &d->count);
 		/* One look for both: it was not positive, or is so no longer. */
-		if (likely((long)(old + nr) > (long)nr) && __pcpuref_is_usual(d, readers)) {
+		if (likely((long)(old + nr) > (long)nr) && __pcpuref_is_usual(ref, readers)) {
 			preempt_enable_notrace();
 			return;
 		}
@@ -2064,7 +2058,7 @@ static __always_inline bool __pcpuref_tryget(struct pcpuref *ref, unsigned long 
 		while (likely(old > 0 && (long)(old + nr) > 0)) {
 			if (!atomic_long_try_cmpxchg_relaxed(&d->count, &old, old + nr))
 				continue;
-			if (!__pcpuref_is_usual(d, readers))
+			if (!__pcpuref_is_usual(ref, readers))
 				break;
 			preempt_enable_notrace();
 			return true;
@@ -2092,6 +2086,8 @@ static noinline void __pcpuref_put_odd(struct pcpuref *ref, struct pcpuref_data 
 	unsigned int todo = 0;
 	unsigned long flags;
 
+	/* Release comes after what the caller did, and after all other puts. */
+	smp_acquire__after_ctrl_dep();
 	if (!d) {
 		__pcpuref_misuse_gone(ref, caller);
 	} else if (old <= 0 || old != (long)nr) {
@@ -2122,8 +2118,6 @@ static __always_inline void __pcpuref_put(struct pcpuref *ref, unsigned long nr,
 			preempt_enable_notrace();
 			return;
 		}
-		/* ... which comes after this, and after all other puts. */
-		smp_acquire__after_ctrl_dep();
 	}
 	__pcpuref_put_odd(ref, d, old, nr, caller);
 }
@@ -2234,6 +2228,21 @@ void __pcpuref_put_many_slow_tasks(struct pcpuref *ref, unsigned long nr)
 }
 EXPORT_SYMBOL_GPL(__pcpuref_put_many_slow_tasks);
 
+/* For a client with PCPUREF_INLINE_ATOMIC, which has changed the count already. */
+void __pcpuref_got_odd(struct pcpuref *ref, struct pcpuref_data *d, long old,
+		       unsigned long nr)
+{
+	__pcpuref_get_odd(ref, d, old, nr, 0, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_got_odd);
+
+void __pcpuref_have_put_odd(struct pcpuref *ref, struct pcpuref_data *d, long old,
+			    unsigned long nr)
+{
+	__pcpuref_put_odd(ref, d, old, nr, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(__pcpuref_have_put_odd);
+
 /* --- Life ----------------------------------------------------------------- */
 
 /*
@@ -2268,8 +2277,17 @@ static struct pcpuref_data *__pcpuref_alloc(unsigned int flags, gfp_t gfp)
 		}
 	}
 	/* Each member but those that are set before they are looked at. */
-	clear_from(d, deferrals);
+	atomic_set(&d->deferrals, 0);
+	atomic_set(&d->reported, 0);
 	d->flags = flags;
+	d->stuck = false;
+	d->hot = false;
+	d->samples = 0;
+	d->busy = false;
+	d->own = false;
+	d->releasing = false;
+	d->running = false;
+	d->promises = 0;
 	d->accounted = accounted;
 	d->more = NULL;
 	if (!bare) {
@@ -2317,7 +2335,7 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 	d->name = name;
 	d->site = site;
 	d->created = ktime_get_coarse_ns() >> CREATED_SHIFT;
-	d->attention = (lazy ? LAZY : 0) | site->readers;
+	d->tags = (lazy ? __PCPUREF_LAZY : 0) | site->readers;
 	if (site->readers)
 		WRITE_ONCE(readers_tasks_used, true);
 	d->force_atomic = flags & PCPUREF_INIT_ATOMIC;
@@ -2335,7 +2353,7 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 	 */
 	smp_store_release(&ref->data, d);
 	/* Pairs with the dependent access in __pcpuref_add(). */
-	smp_store_release(&ref->word, (x ? (unsigned long)x->counters : 0) | site->readers |
+	smp_store_release(&ref->word, (x ? (unsigned long)x->counters : 0) | d->tags |
 			  (d->tagged ? __PCPUREF_ATOMIC : 0) |
 			  (dead ? __PCPUREF_DEAD : 0));
 
@@ -2680,7 +2698,7 @@ static unsigned int __pcpuref_revive(struct pcpuref_data *d, unsigned long calle
 
 	if (!__pcpuref_allow_reinit(d)) {
 		__pcpuref_misuse(d, NOT_ALLOWED, __pcpuref_held(d), caller);
-		WRITE_ONCE(d->attention, d->attention & ~LAZY);
+		WRITE_ONCE(d->tags, d->tags & ~__PCPUREF_LAZY);
 	}
 
 	if (!d->initial && !__pcpuref_inc_not_zero(d)) {
@@ -2918,7 +2936,7 @@ bool pcpuref_switch_to_percpu(struct pcpuref *ref)
 			d->more->requester = _RET_IP_;
 		todo = __pcpuref_settle(d);
 		/* A lazy one is asked to have counters, without further proof. */
-		if (d->attention & LAZY) {
+		if (d->tags & __PCPUREF_LAZY) {
 			WRITE_ONCE(d->hot, true);
 			__pcpuref_defer(d, 0);
 		}
@@ -3440,6 +3458,9 @@ static struct notifier_block module_notifier = {
 static int __init pcpuref_module_init(void)
 {
 	int cpu, i, err = -ENOMEM;
+
+	/* What PCPUREF_INLINE_ATOMIC knows. */
+	BUILD_BUG_ON(offsetof(struct pcpuref_data, count));
 
 	gathers = alloc_percpu(struct gather);
 	if (!gathers)

@@ -26,7 +26,7 @@
 #include <linux/srcu.h>
 #include <linux/utsname.h>
 
-#include "bench_tasks.h"
+#include "bench_variants.h"
 #include "pcpuref.h"
 #include "pcpuref_inspect.h"
 
@@ -117,14 +117,14 @@ static noinline void srcu_lock_unlock(unsigned int n)
 }
 
 /* What a get and nothing else compiles to. */
-static noinline void theirs_one_get(void)
+static noinline void theirs_one_get(struct percpu_ref *ref)
 {
-	percpu_ref_get(&theirs);
+	percpu_ref_get(ref);
 }
 
-static noinline void ours_one_get(void)
+static noinline void ours_one_get(struct pcpuref *ref)
 {
-	pcpuref_get(&ours);
+	pcpuref_get(ref);
 }
 
 /* --- Statistics ----------------------------------------------------------- */
@@ -578,18 +578,25 @@ static unsigned int code_size(void *func)
 static int measure_bytes(void)
 {
 	static const unsigned int cpus[] = { 4, 64, 512 };
-	struct pcpuref_info info, lazy;
+	struct pcpuref_info info, lazy, hot;
 	struct pcpuref ref;
 	unsigned int i;
 	int err;
 
 	if (!pcpuref_inspect(&ours, &info))
 		return -EINVAL;
-	err = pcpuref_init(&ref, nothing_ours, PCPUREF_INIT_LAZY, GFP_KERNEL);
+	err = pcpuref_init(&ref, nothing_ours, PCPUREF_INIT_LAZY | PCPUREF_ALLOW_REINIT,
+			   GFP_KERNEL);
 	if (err)
 		return err;
 	pcpuref_inspect(&ref, &lazy);
-	pcpuref_cancel_init(&ref);
+	/* What being hot leads to. */
+	pcpuref_switch_to_percpu(&ref);
+	pcpuref_barrier();
+	pcpuref_inspect(&ref, &hot);
+	pcpuref_exit(&ref);
+	if (!hot.percpu_bytes)
+		return -ENOMEM;
 
 	for (i = 0; i < ARRAY_SIZE(cpus); i++) {
 		unsigned int percpu = cpus[i] * sizeof(long);
@@ -597,21 +604,24 @@ static int measure_bytes(void)
 		unsigned int theirs_all = sizeof(struct percpu_ref) + 64 + percpu;
 		unsigned int ours_all = sizeof(struct pcpuref) + info.bytes + percpu;
 		unsigned int lazy_all = sizeof(struct pcpuref) + lazy.bytes + lazy.percpu_bytes;
+		unsigned int hot_all = sizeof(struct pcpuref) + hot.bytes + percpu;
 
 		pr_info("bytes at %3u CPUs: percpu_ref %u, pcpuref %u, lazy %u, lazy and hot %u\n",
-			cpus[i], theirs_all, ours_all, lazy_all, lazy_all + percpu);
+			cpus[i], theirs_all, ours_all, lazy_all, hot_all);
 		pr_info("csv: bytes,percpu_ref,%u,%u\n", cpus[i], theirs_all);
 		pr_info("csv: bytes,pcpuref,%u,%u\n", cpus[i], ours_all);
 		pr_info("csv: bytes,lazy idle,%u,%u\n", cpus[i], lazy_all);
-		pr_info("csv: bytes,lazy hot,%u,%u\n", cpus[i], lazy_all + percpu);
+		pr_info("csv: bytes,lazy hot,%u,%u\n", cpus[i], hot_all);
 	}
 	pr_info("this machine: %u possible CPUs, pcpuref %zu per-CPU bytes\n",
 		num_possible_cpus(), info.percpu_bytes);
-	pr_info("code of a get: percpu_ref %u bytes, pcpuref %u bytes, pcpuref tasks %u bytes\n",
-		code_size(theirs_one_get), code_size(ours_one_get), code_size(tasks_one_get));
+	pr_info("code of a get: percpu_ref %u bytes, pcpuref %u, pcpuref tasks %u, pcpuref inline %u\n",
+		code_size(theirs_one_get), code_size(ours_one_get), code_size(tasks_one_get),
+		code_size(inline_one_get));
 	pr_info("csv: code,percpu_ref,1,%u\n", code_size(theirs_one_get));
 	pr_info("csv: code,pcpuref,1,%u\n", code_size(ours_one_get));
 	pr_info("csv: code,pcpuref tasks,1,%u\n", code_size(tasks_one_get));
+	pr_info("csv: code,pcpuref inline,1,%u\n", code_size(inline_one_get));
 	return 0;
 }
 
@@ -678,11 +688,13 @@ static struct subject live_put[] = {
 static struct subject atomic_pairs[] = {
 	SUBJECT("percpu_ref", their_slow_pair, 0),
 	SUBJECT("pcpuref", our_slow_pair, 1),
+	SUBJECT("pcpuref inline", inline_get_put, 2),
 };
 
 static struct subject atomic_live_pairs[] = {
 	SUBJECT("percpu_ref", their_slow_live, 0),
 	SUBJECT("pcpuref", our_slow_live, 1),
+	SUBJECT("pcpuref inline", inline_live_put, 2),
 };
 
 static struct subject init_exit[] = {
@@ -765,12 +777,17 @@ static int __init bench_init(void)
 	if (err)
 		goto exit_ours;
 
+	err = inline_init();
+	if (err)
+		goto exit_our_atomic;
 	err = tasks_init();
 	if (!err || err == -EOPNOTSUPP) {
 		err = run(!err);
 		tasks_exit();
 	}
 
+	inline_exit();
+exit_our_atomic:
 	pcpuref_exit(&our_atomic);
 exit_ours:
 	pcpuref_exit(&ours);

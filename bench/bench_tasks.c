@@ -6,7 +6,7 @@
 #include <linux/completion.h>
 #include <linux/ktime.h>
 
-#include "bench_tasks.h"
+#include "bench_variants.h"
 #include "pcpuref.h"
 
 static struct pcpuref ref, victim;
@@ -68,7 +68,7 @@ u64 tasks_release(void)
 	return end - start;
 }
 
-void tasks_one_get(void)
+void tasks_one_get(struct pcpuref *one)
 {
-	pcpuref_get(&ref);
+	pcpuref_get(one);
 }

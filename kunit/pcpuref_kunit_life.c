@@ -898,7 +898,11 @@ static struct kunit_case pcpuref_life_cases[] = {
 };
 
 static struct kunit_suite pcpuref_life_suite = {
+#ifdef PCPUREF_INLINE_ATOMIC
+	PCPUREF_SUITE("pcpuref_inline_life", pcpuref_life_cases),
+#else
 	PCPUREF_SUITE("pcpuref_life", pcpuref_life_cases),
+#endif
 };
 
 kunit_test_suite(pcpuref_life_suite);

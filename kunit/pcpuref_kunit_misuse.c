@@ -1107,7 +1107,11 @@ static struct kunit_case pcpuref_misuse_cases[] = {
 };
 
 static struct kunit_suite pcpuref_misuse_suite = {
+#ifdef PCPUREF_INLINE_ATOMIC
+	PCPUREF_SUITE("pcpuref_inline_misuse", pcpuref_misuse_cases),
+#else
 	PCPUREF_SUITE("pcpuref_misuse", pcpuref_misuse_cases),
+#endif
 };
 
 kunit_test_suite(pcpuref_misuse_suite);

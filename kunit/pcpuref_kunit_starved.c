@@ -11,7 +11,7 @@
 #include "pcpuref_inspect.h"
 
 /* More than this takes too long to use up. */
-#define MEMORY_MAX	(1UL << 30)
+#define MEMORY_MAX	BIT(30)
 
 #define GREEDY		(GFP_ATOMIC | __GFP_NOWARN | __GFP_NORETRY)
 

@@ -66,6 +66,7 @@ static const struct pcpuref_site site = {
 static void lives_and_modes(struct test *t)
 {
 	struct pcpuref ref;
+	long last;
 
 	releases = 0;
 	confirms = 0;
@@ -98,6 +99,10 @@ static void lives_and_modes(struct test *t)
 	preempt_disable_notrace();
 	CALL(__pcpuref_put_slow, &ref);
 	EXPECT_EQ(t, pcpuref_read(&ref), 3);
+	/* After a count that was 2 was changed, in which there is nothing odd. */
+	preempt_disable_notrace();
+	CALL(__pcpuref_got_odd, &ref, ref.data, 2, 1);
+	EXPECT_EQ(t, preempt_count(), 0);
 	pcpuref_put_many(&ref, 2);
 	EXPECT(t, CALL(pcpuref_switch_to_percpu, &ref));
 	/* ... and, called too late, in per-CPU mode. */
@@ -119,8 +124,15 @@ static void lives_and_modes(struct test *t)
 	EXPECT_EQ(t, CALL(pcpuref_kill_and_wait, &ref), 0);
 	EXPECT_EQ(t, releases, 1);
 	EXPECT(t, CALL(pcpuref_reinit, &ref));
+	pcpuref_get(&ref);
 	EXPECT(t, pcpuref_kill(&ref));
 	CALL(pcpuref_barrier);
+	EXPECT_EQ(t, releases, 1);
+	/* The last put of a client that has atomic mode inline. */
+	preempt_disable_notrace();
+	last = atomic_long_fetch_dec((atomic_long_t *)ref.data);
+	CALL(__pcpuref_have_put_odd, &ref, ref.data, last, 1);
+	EXPECT_EQ(t, preempt_count(), 0);
 	EXPECT_EQ(t, releases, 2);
 	EXPECT(t, pcpuref_is_zero(&ref));
 	CALL(pcpuref_exit, &ref);
