@@ -53,7 +53,7 @@
  *
  * WHAT KEEPS THE DATA
  *
- * struct pcpuref_data is freed by RCU after the last pin: the initialised
+ * struct pcpuref_data is given back by RCU after the last pin: the initialised
  * reference, a grace period, a release, a waiter and a deferral from NMI hold
  * one each. Slow paths look at it with preemption disabled. So no order of
  * exit against anything else touches freed memory of ours.
@@ -865,11 +865,10 @@ static void __pcpuref_init_spares(void)
 /*
  * A grace period serves any number of references, but each callback of RCU has
  * its price. So those that a CPU asks for while the same grace period will do
- * share one. What fits into no batch is a callback of its own, which also lets
- * RCU see when there are very many, and hurry.
+ * share one, up to what a callback may do without delaying others.
  *
  * A mass of references that are killed at once is worth an expedited grace
- * period: its cost is one for all, and they are spared the wait.
+ * period: its cost is one for all, of all CPUs, and they are spared the wait.
  */
 #define HURRY		64
 
@@ -878,6 +877,7 @@ static struct gather __percpu *gathers;
 static void __pcpuref_hurry_work(struct work_struct *work);
 static DECLARE_WORK(hurry_work, __pcpuref_hurry_work);
 static void __pcpuref_finish_work(struct work_struct *work);
+
 /*
  * The end of a switch looks at the counter of each possible CPU. So does freeing,
  * but faster; without counters it is little work.
@@ -2548,8 +2548,9 @@ static void __pcpuref_kill(struct pcpuref_data *d, unsigned long caller)
  * that is over. Without @confirm, in atomic mode, the initial reference is
  * dropped at once: release may then be called before this returns.
  *
- * At most three different callbacks can be waiting at a time; one more is
- * refused and reported. From percpu_ref_kill_and_confirm(), which sleeps when
+ * At most three different callbacks can be waiting at a time (one, of a lazy
+ * reference that waits for memory itself); one more is refused and reported.
+ * From percpu_ref_kill_and_confirm(), which sleeps when
  * a switch is in flight, and in atomic mode confirms without a grace period.
  *
  * Context: any but NMI; never sleeps, keeps interrupts as they are.
@@ -2999,8 +3000,8 @@ static long __pcpuref_read(struct pcpuref_data *d)
  * pcpuref_read - how many references there are
  * @ref: an initialised or exited reference
  *
- * The initial reference counts. In atomic mode the number is exact; in per-CPU
- * mode the counters are added up one after the other, so gets and puts that run
+ * The initial reference counts. In atomic mode the number is exact; before, the
+ * counters are added up one after the other, so gets and puts that run
  * meanwhile may or may not be in it, and it can even be below the number that
  * was held throughout. Costs a cache line for each possible CPU.
  *

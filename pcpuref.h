@@ -81,7 +81,9 @@ typedef void (pcpuref_func_t)(struct pcpuref *ref);
  *	per-CPU mode when gets are frequent: about a hundred thousand in a
  *	second. Any context's gets count; the memory is allocated by a
  *	workqueue, and when there is none the reference stays as it is. A
- *	reference that has become per-CPU does not go back by itself.
+ *	reference that has become per-CPU does not go back by itself. Until it
+ *	is hot, killed or switched it is 128 bytes in all. A kill or switch
+ *	that finds no memory for more takes effect when there is some again.
  */
 enum pcpuref_flags {
 	PCPUREF_INIT_ATOMIC	= BIT(0),
