@@ -1894,10 +1894,10 @@ static void __pcpuref_sample(struct pcpuref_data *d)
 /* Nothing to see to in a get compiled for @readers? Mostly so. */
 static __always_inline bool __pcpuref_is_usual(struct pcpuref *ref, u8 readers)
 {
-	unsigned long tags = READ_ONCE(ref->word) & (__PCPUREF_LAZY | __PCPUREF_READERS_TASKS);
+	unsigned long word = READ_ONCE(ref->word);
 
-	return likely(tags == readers) ||
-	       (tags == (readers | __PCPUREF_LAZY) &&
+	return likely((word & __PCPUREF_READERS_TASKS) == readers) &&
+	       (likely(!__pcpuref_is_lazy(word)) ||
 		this_cpu_inc_return(lazy_gets) % LAZY_SAMPLE);
 }
 

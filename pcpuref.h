@@ -98,9 +98,16 @@ enum pcpuref_flags {
 #define __PCPUREF_DEAD		BIT(1)	/* killed; never without ATOMIC */
 /* For the other kind of readers; also in per-CPU mode. */
 #define __PCPUREF_READERS_TASKS	BIT(2)
-#define __PCPUREF_LAZY		BIT(3)	/* no counters yet; never without ATOMIC */
 #define __PCPUREF_TAGS \
 	(__PCPUREF_ATOMIC | __PCPUREF_DEAD | __PCPUREF_READERS_TASKS)
+
+/* A lazy one that may get counters yet. With counters the bit is part of an address. */
+#define __PCPUREF_LAZY		BIT(3)
+
+static __always_inline bool __pcpuref_is_lazy(unsigned long word)
+{
+	return word - __PCPUREF_LAZY < __PCPUREF_LAZY;
+}
 
 #ifdef PCPUREF_READERS_TASKS
 #define __PCPUREF_READERS	__PCPUREF_READERS_TASKS
@@ -363,8 +370,8 @@ static __always_inline bool __pcpuref_get_atomic(struct pcpuref *ref, unsigned l
 
 	/* Exited, lazy, for other readers, or no longer in atomic mode. */
 	if (unlikely(((unsigned long)data & 1) || !data ||
-		     (word & (__PCPUREF_ATOMIC | __PCPUREF_LAZY |
-			      __PCPUREF_READERS_TASKS)) != __PCPUREF_ATOMIC))
+		     (word & (__PCPUREF_ATOMIC | __PCPUREF_READERS_TASKS)) != __PCPUREF_ATOMIC ||
+		     __pcpuref_is_lazy(word)))
 		return false;
 	old = atomic_long_fetch_add_relaxed(nr, (atomic_long_t *)data);
 	if (likely((long)(old + nr) > (long)nr))

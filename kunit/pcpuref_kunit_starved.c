@@ -62,11 +62,8 @@ static void give_memory_back(void)
  * Ask it of @c without memory. Nobody else runs on this CPU until there is
  * memory again: else they would miss it.
  */
-static void ask_without_memory(struct kunit *test, struct counted *c,
-			       void (*ask)(struct counted *c))
+static void ask_without_memory(struct counted *c, void (*ask)(struct counted *c))
 {
-	if (totalram_pages() > MEMORY_MAX / PAGE_SIZE)
-		kunit_skip(test, "too much memory to use up");
 	preempt_disable();
 	use_up_memory();
 	ask(c);
@@ -76,6 +73,9 @@ static void ask_without_memory(struct kunit *test, struct counted *c,
 
 static struct counted *lazy(struct kunit *test, unsigned int flags)
 {
+	/* Before anything is expected of the test. */
+	if (totalram_pages() > MEMORY_MAX / PAGE_SIZE)
+		kunit_skip(test, "too much memory to use up");
 	return counted_new(test, PCPUREF_INIT_LAZY | flags);
 }
 
@@ -114,7 +114,7 @@ static void pcpuref_starved_test_kill(struct kunit *test)
 {
 	struct counted *c = lazy(test, 0);
 
-	ask_without_memory(test, c, ask_kill);
+	ask_without_memory(c, ask_kill);
 	expect_end(test, c, 1, 0);
 	KUNIT_EXPECT_TRUE(test, pcpuref_is_zero(&c->ref));
 }
@@ -133,7 +133,7 @@ static void pcpuref_starved_test_kill_held(struct kunit *test)
 	struct counted *c = lazy(test, PCPUREF_RELEASE_WORK);
 
 	pcpuref_get_many(&c->ref, 2);
-	ask_without_memory(test, c, ask_kill_held);
+	ask_without_memory(c, ask_kill_held);
 	expect_end(test, c, 1, 0);
 	KUNIT_EXPECT_TRUE(test, c->in_release.task);
 }
@@ -148,7 +148,7 @@ static void pcpuref_starved_test_confirm(struct kunit *test)
 {
 	struct counted *c = lazy(test, 0);
 
-	ask_without_memory(test, c, ask_confirm);
+	ask_without_memory(c, ask_confirm);
 	expect_end(test, c, 1, 1);
 }
 
@@ -164,7 +164,7 @@ static void pcpuref_starved_test_switch(struct kunit *test)
 {
 	struct counted *c = lazy(test, 0);
 
-	ask_without_memory(test, c, ask_switch);
+	ask_without_memory(c, ask_switch);
 	expect_end(test, c, 0, 1);
 	KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
 	pcpuref_put(&c->ref);
@@ -185,7 +185,7 @@ static void pcpuref_starved_test_resurrect(struct kunit *test)
 {
 	struct counted *c = lazy(test, PCPUREF_ALLOW_REINIT);
 
-	ask_without_memory(test, c, ask_resurrect);
+	ask_without_memory(c, ask_resurrect);
 	expect_end(test, c, 0, 1);
 	KUNIT_EXPECT_FALSE(test, pcpuref_is_dying(&c->ref));
 	KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
@@ -214,7 +214,7 @@ static void pcpuref_starved_test_second_confirm(struct kunit *test)
 	struct counted *c = lazy(test, PCPUREF_ALLOW_REINIT);
 
 	EXPECT_REPORT_BY(test, "too many different confirm callbacks", 0, "ask_again");
-	ask_without_memory(test, c, ask_again);
+	ask_without_memory(c, ask_again);
 	expect_end(test, c, 1, 2);
 	KUNIT_EXPECT_EQ(test, atomic_read(&c->confirmed[1]), 0);
 }
@@ -232,7 +232,7 @@ static void pcpuref_starved_test_kill_twice(struct kunit *test)
 	struct counted *c = lazy(test, 0);
 
 	EXPECT_REPORT_BY(test, "kill of a dying reference", 0, "ask_kill_twice");
-	ask_without_memory(test, c, ask_kill_twice);
+	ask_without_memory(c, ask_kill_twice);
 	expect_end(test, c, 1, 0);
 }
 
@@ -249,7 +249,7 @@ static void pcpuref_starved_test_exit(struct kunit *test)
 	struct counted *c = lazy(test, 0);
 
 	EXPECT_REPORT_BY(test, "exit during a switch", 0, "ask_exit");
-	ask_without_memory(test, c, ask_exit);
+	ask_without_memory(c, ask_exit);
 	expect_end(test, c, 0, 0);
 }
 
@@ -266,7 +266,7 @@ static void pcpuref_starved_test_put_too_many_G6(struct kunit *test)
 	struct counted *c = lazy(test, 0);
 
 	EXPECT_REPORT_BY(test, "put without a reference", 0, "ask_too_many_puts");
-	ask_without_memory(test, c, ask_too_many_puts);
+	ask_without_memory(c, ask_too_many_puts);
 	expect_end(test, c, 0, 0);
 	KUNIT_EXPECT_EQ(test, counted_die(c), -ENOTRECOVERABLE);
 }
@@ -276,7 +276,7 @@ static void pcpuref_starved_test_wait(struct kunit *test)
 {
 	struct counted *c = lazy(test, 0);
 
-	ask_without_memory(test, c, ask_confirm);
+	ask_without_memory(c, ask_confirm);
 	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 	KUNIT_EXPECT_EQ(test, confirmed(c), 1);

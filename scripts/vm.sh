@@ -9,7 +9,8 @@
 #
 # Environment: SMP (CPUs, 4), MEM (512M), TIMEOUT (seconds, 600),
 # LIVE=1 (show what the guest's task prints while it runs),
-# VM_APPEND (more kernel parameters), QEMU_ARGS (more for QEMU).
+# VM_APPEND (more kernel parameters), QEMU_ARGS (more for QEMU), ICOUNT=1 (a
+# clock that goes on by one ns for each instruction, of all CPUs).
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -48,7 +49,9 @@ kvm_works()
 }
 
 accel="-accel tcg,thread=multi"
-if kvm_works; then
+if [ -n "${ICOUNT:-}" ]; then
+	accel="-accel tcg,thread=single -icount shift=0,sleep=off"
+elif kvm_works; then
 	accel="-accel kvm"
 fi
 
