@@ -39,20 +39,20 @@ cp "$top"/bench/native/*.[chS] "$top/pcpuref.h" "$top/pcpuref_kref.h" "$build/"
 # To the kernel build each object is a whole module, so that it gets all that a
 # module's code gets; no module is made of it, so nothing is resolved.
 cat >"$build/Kbuild" <<END
-obj-m := fastpath.o tasks.o rcu.o
+obj-m := fastpath.o tasks.o inline.o rcu.o
 ccflags-y := -I$build
 END
-make -C "$KDIR" M="$build" fastpath.o tasks.o rcu.o >"$work/log" 2>&1 || {
+make -C "$KDIR" M="$build" fastpath.o tasks.o inline.o rcu.o >"$work/log" 2>&1 || {
 	cat "$work/log" >&2
 	die "the kernel build does not make the objects, see $work/log"
 }
 # A name that the linker makes a start and an end for.
-for object in fastpath tasks rcu; do
+for object in fastpath tasks inline rcu; do
 	objcopy --rename-section .return_sites=return_sites "$build/$object.o"
 done
 gcc -O2 -Wall -Wextra -Werror -static -no-pie -pthread -I "$build" \
 	-o "$build/native" "$build/main.c" "$build/stubs.S" \
-	"$build/fastpath.o" "$build/tasks.o" "$build/rcu.o" >"$work/log" 2>&1 || {
+	"$build/fastpath.o" "$build/tasks.o" "$build/inline.o" "$build/rcu.o" >"$work/log" 2>&1 || {
 	cat "$work/log" >&2
 	die "the objects do not link (bench/native/stubs.S stands in for the kernel), see $work/log"
 }
@@ -78,5 +78,7 @@ tryget_live+put,pcpuref
 tryget_live+put,pcpuref tasks
 tryget_live+put,kref
 tryget_live+put,pcpuref_kref
+atomic get+put,percpu_ref
+atomic get+put,pcpuref inline
 END
 say "numbers: $csv"

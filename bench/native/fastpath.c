@@ -72,6 +72,11 @@ static struct {
 	atomic_long_t		atomic ____cacheline_aligned;
 	struct pcpuref_kref	our_kref ____cacheline_aligned;
 	struct percpu_ref_data	theirs_data ____cacheline_aligned;
+	struct percpu_ref	theirs_atomic ____cacheline_aligned;
+	struct percpu_ref_data	theirs_atomic_data ____cacheline_aligned;
+	struct pcpuref		ours_atomic ____cacheline_aligned;
+	/* In the place of struct pcpuref_data, with which it begins. */
+	atomic_long_t		ours_atomic_count ____cacheline_aligned;
 } counts __aligned(4096) = {
 	.theirs = {
 		.percpu_count_ptr = NATIVE_COUNTER,
@@ -84,6 +89,16 @@ static struct {
 	.atomic = ATOMIC_LONG_INIT(1),
 	.our_kref = PCPUREF_KREF_INIT(1),
 	.theirs_data = { .count = ATOMIC_LONG_INIT(1) },
+	.theirs_atomic = {
+		.percpu_count_ptr = NATIVE_COUNTER | __PERCPU_REF_ATOMIC,
+		.data = &counts.theirs_atomic_data,
+	},
+	.theirs_atomic_data = { .count = ATOMIC_LONG_INIT(1) },
+	.ours_atomic = {
+		.word = NATIVE_COUNTER | __PCPUREF_ATOMIC,
+		.data = (struct pcpuref_data *)&counts.ours_atomic_count,
+	},
+	.ours_atomic_count = ATOMIC_LONG_INIT(1),
 };
 
 static long read_refcount(void *count)
@@ -111,6 +126,13 @@ static long read_theirs_tagged(void *count)
 	struct percpu_ref *ref = count;
 
 	return atomic_long_read(&ref->data->count);
+}
+
+static long read_ours_atomic(void *count)
+{
+	struct pcpuref *ref = count;
+
+	return atomic_long_read((atomic_long_t *)ref->data);
 }
 
 static void tag_theirs(void *count, int atomic)
@@ -183,6 +205,17 @@ const struct native_subject native_subjects[] = {
 	/* Not the same promise, but what a lookup uses with these. */
 	{ .row = "tryget_live+put", KREF, FUNCTIONS(their_kref_live) },
 	{ .row = "tryget_live+put", OUR_KREF, FUNCTIONS(our_kref_live) },
+	{
+		.row = "atomic get+put", .name = "percpu_ref",
+		.count = &counts.theirs_atomic, .read = read_theirs_tagged,
+		FUNCTIONS(theirs)
+	},
+	{
+		.row = "atomic get+put", .name = "pcpuref inline",
+		.count = &counts.ours_atomic, .read = read_ours_atomic,
+		FUNCTIONS(inlined)
+	},
+	{ .row = "atomic get+put", KREF, FUNCTIONS(their_kref) },
 	{ }
 };
 

@@ -86,8 +86,9 @@ unsigned long name##_pairs_3(void *count, unsigned long n)		\
 	.pairs = { name##_pairs_0, name##_pairs_1,			\
 		   name##_pairs_2, name##_pairs_3 }
 
-/* In tasks.c. */
+/* In tasks.c and inline.c. */
 DECLARE_LOOPS(tasks);
 DECLARE_LOOPS(tasks_live);
+DECLARE_LOOPS(inlined);
 
 #endif /* LOOPS_H */

@@ -55,6 +55,8 @@ __x86_indirect_thunk_\reg:
 	slow __pcpuref_get_slow_tasks
 	slow __pcpuref_put_slow_tasks
 	slow __pcpuref_tryget_live_slow_tasks
+	slow __pcpuref_got_odd
+	slow __pcpuref_have_put_odd
 	slow __pcpuref_kref_bad_get
 	slow __pcpuref_kref_bad_put
 	slow __pcpuref_kref_no_release
