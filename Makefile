@@ -66,7 +66,7 @@ bench:
 	@scripts/bench.sh $(KERNEL)
 
 bench-native:
-	@scripts/bench-native.sh
+	@scripts/bench-native.sh $(KERNEL)
 
 lint:
 	@scripts/lint.sh

@@ -104,8 +104,7 @@
 #define NONZERO		BIT(5)	/* the count was not zero at exit */
 #define REPORTED	BIT(6)	/* use after exit has been reported */
 #define RELEASE_TOP	BIT(7)	/* top bit of the release function */
-#define ALL_TAGS \
-	(__PCPUREF_TAGS | __PCPUREF_LAZY | EXITED | NONZERO | REPORTED | RELEASE_TOP)
+#define ALL_TAGS	(__PCPUREF_TAGS | EXITED | NONZERO | REPORTED | RELEASE_TOP)
 
 /* How many different confirm callbacks can wait for grace periods at a time. */
 #define CONFIRMS	3
@@ -294,6 +293,7 @@ struct batch {
 	raw_spinlock_t		lock;
 	bool			queued;
 	unsigned int		nr;
+	unsigned int		waits;		/* of these, not just to be freed */
 	unsigned int		work;
 	unsigned long		cookie;
 	struct rcu_head		*first;
@@ -721,7 +721,7 @@ static struct pcpuref_data *__pcpuref_take_spare(int kind)
 		if (head) {
 			spares->first = head->next;
 			WRITE_ONCE(spares->nr, spares->nr - 1);
-			spares->low = min(spares->low, spares->nr);
+			WRITE_ONCE(spares->low, min(spares->low, spares->nr));
 		}
 		raw_spin_unlock(&shard->lock);
 	}
@@ -798,7 +798,7 @@ static void __pcpuref_give_back(struct rcu_head *head)
 	local_irq_restore(flags);
 
 	if (!delayed_work_pending(&tidy_work))
-		queue_delayed_work(system_wq, &tidy_work, HZ);
+		schedule_delayed_work(&tidy_work, HZ);
 	for (kind = 0; kind <= KINDS_OF_SPARES; kind++) {
 		for (head = first[kind]; head; head = next) {
 			next = head->next;
@@ -807,47 +807,70 @@ static void __pcpuref_give_back(struct rcu_head *head)
 	}
 }
 
-/* Away with what has not been needed for a while; everything if @all. */
-static bool __pcpuref_free_spares(struct shard *shard, bool all)
+/* So many at a time, since interrupts are off. */
+#define SPARES_AT_ONCE	64
+
+/* Take up to *@n, but no more than that. */
+static struct rcu_head *__pcpuref_take_spares(struct shard *shard, struct spares *spares,
+					      unsigned int *n)
 {
-	struct rcu_head *unused = NULL, *head;
-	bool left = false;
-	int kind;
+	unsigned int i, most = min3(*n, spares->nr, (unsigned int)SPARES_AT_ONCE);
+	struct rcu_head *taken = NULL, *head;
 
-	raw_spin_lock_irq(&shard->lock);
-	for (kind = 0; kind < KINDS_OF_SPARES; kind++) {
-		struct spares *spares = &shard->spares[kind];
-		unsigned int n = all ? spares->nr : spares->low;
-
-		WRITE_ONCE(spares->nr, spares->nr - n);
-		spares->low = spares->nr;
-		left |= spares->nr;
-		while (n--) {
-			head = spares->first;
-			spares->first = head->next;
-			head->next = unused;
-			unused = head;
-		}
+	lockdep_assert_held(&shard->lock);
+	for (i = 0; i < most; i++) {
+		head = spares->first;
+		spares->first = head->next;
+		head->next = taken;
+		taken = head;
 	}
-	raw_spin_unlock_irq(&shard->lock);
+	WRITE_ONCE(spares->nr, spares->nr - most);
+	*n -= most;
+	return taken;
+}
 
-	while ((head = unused)) {
-		unused = head->next;
-		__pcpuref_free_parts(container_of(head, struct pcpuref_data, rcu));
-		cond_resched();
+/* Away with what has not been needed for a while; everything if @all. */
+static bool __pcpuref_free_spares(struct shard *shard, struct spares *spares, bool all)
+{
+	unsigned int n = all ? UINT_MAX : READ_ONCE(spares->low);
+	struct rcu_head *taken, *head;
+	bool left;
+
+	do {
+		raw_spin_lock_irq(&shard->lock);
+		taken = __pcpuref_take_spares(shard, spares, &n);
+		WRITE_ONCE(spares->low, spares->nr);
+		left = spares->nr;
+		raw_spin_unlock_irq(&shard->lock);
+
+		for (head = taken; head; head = taken) {
+			taken = head->next;
+			__pcpuref_free_parts(container_of(head, struct pcpuref_data, rcu));
+			cond_resched();
+		}
+	} while (n && left);
+
+	return left;
+}
+
+static bool __pcpuref_tidy_all(bool all)
+{
+	bool left = false;
+	int cpu, kind;
+
+	for_each_possible_cpu(cpu) {
+		struct shard *shard = per_cpu_ptr(&registry, cpu);
+
+		for (kind = 0; kind < KINDS_OF_SPARES; kind++)
+			left |= __pcpuref_free_spares(shard, &shard->spares[kind], all);
 	}
 	return left;
 }
 
 static void __pcpuref_tidy(struct work_struct *work)
 {
-	bool left = false;
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		left |= __pcpuref_free_spares(per_cpu_ptr(&registry, cpu), false);
-	if (left)
-		queue_delayed_work(system_wq, &tidy_work, HZ);
+	if (__pcpuref_tidy_all(false))
+		schedule_delayed_work(&tidy_work, HZ);
 }
 
 static void __pcpuref_init_spares(void)
@@ -929,6 +952,7 @@ static struct rcu_head *__pcpuref_take(struct batch *batch)
 	if (!batch->nr)
 		return NULL;
 	WRITE_ONCE(batch->nr, 0);
+	batch->waits = 0;
 	batch->work = 0;
 	return batch->first;
 }
@@ -937,10 +961,13 @@ static struct rcu_head *__pcpuref_take(struct batch *batch)
 static void __pcpuref_leave_to_work(struct gather *gather, struct rcu_head *first,
 				    struct rcu_head *last)
 {
-	last->next = READ_ONCE(gather->ready);
-	/* Fully ordered: pairs with the xchg() in __pcpuref_finish_work(). */
-	while (!try_cmpxchg(&gather->ready, &last->next, first))
-		;
+	struct rcu_head *ready;
+
+	do {
+		ready = READ_ONCE(gather->ready);
+		last->next = ready;
+		/* Fully ordered: pairs with the xchg() in __pcpuref_finish_work(). */
+	} while (cmpxchg(&gather->ready, ready, first) != ready);
 	queue_work(release_wq, &gather->finish);
 }
 
@@ -994,6 +1021,7 @@ static bool __pcpuref_join(struct batch *batch, struct rcu_head *head,
 		batch->last = head;
 		/* Pairs with the READ_ONCE() in __pcpuref_take_all(). */
 		WRITE_ONCE(batch->nr, batch->nr + 1);
+		batch->waits += head->func != __pcpuref_free;
 		batch->work += __pcpuref_work_of(head);
 	}
 	raw_spin_unlock(&batch->lock);
@@ -1079,10 +1107,10 @@ static void __pcpuref_synchronize(bool tasks)
 	synchronize_rcu_expedited();
 }
 
-/* Take what waits on one CPU. */
+/* Take what waits on one CPU. Return: for how many it matters. */
 static unsigned int __pcpuref_take_all(struct gather *gather)
 {
-	unsigned int i, nr = 0;
+	unsigned int i, waits = 0;
 	struct rcu_head *first;
 	unsigned long flags;
 
@@ -1094,7 +1122,7 @@ static unsigned int __pcpuref_take_all(struct gather *gather)
 		if (!READ_ONCE(batch->nr))
 			continue;
 		raw_spin_lock_irqsave(&batch->lock, flags);
-		nr += batch->nr;
+		waits += batch->waits;
 		first = __pcpuref_take(batch);
 		if (first) {
 			if (!gather->taken)
@@ -1104,36 +1132,29 @@ static unsigned int __pcpuref_take_all(struct gather *gather)
 		}
 		raw_spin_unlock_irqrestore(&batch->lock, flags);
 	}
-	return nr;
+	return waits;
 }
 
-/* One expedited grace period for all that waits. Return: how many it were. */
-static unsigned int __pcpuref_hurry(void)
+/* One expedited grace period for all that waits. */
+static void __pcpuref_hurry_work(struct work_struct *work)
 {
 	struct gather *gather;
-	unsigned int nr = 0;
+	unsigned int waits = 0;
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
-		nr += __pcpuref_take_all(per_cpu_ptr(gathers, cpu));
+		waits += __pcpuref_take_all(per_cpu_ptr(gathers, cpu));
 		cond_resched();
 	}
-	if (!nr)
-		return 0;
 	synchronize_rcu_expedited();
 	for_each_possible_cpu(cpu) {
 		gather = per_cpu_ptr(gathers, cpu);
 		if (gather->taken)
 			__pcpuref_leave_to_work(gather, gather->taken, gather->last_taken);
 	}
-	return nr;
-}
-
-/* While the callbacks are still to come; and what has come late. */
-static void __pcpuref_hurry_work(struct work_struct *work)
-{
-	while (__pcpuref_hurry() >= HURRY)
-		;
+	/* What has come late, without keeping who waits for this one. */
+	if (waits >= HURRY)
+		queue_work(release_wq, &hurry_work);
 }
 
 /* The work that this takes is shared by as many CPUs as it came from. */
@@ -1141,7 +1162,7 @@ static void __pcpuref_finish_work(struct work_struct *work)
 {
 	struct gather *gather = container_of(work, struct gather, finish);
 
-	/* Fully ordered: pairs with the try_cmpxchg() in __pcpuref_leave_to_work(). */
+	/* Fully ordered: pairs with the cmpxchg() in __pcpuref_leave_to_work(). */
 	struct rcu_head *ready = xchg(&gather->ready, NULL);
 
 	while (ready) {
@@ -1250,26 +1271,28 @@ static struct pcpuref_data *__pcpuref_lock_for(struct pcpuref *ref, unsigned lon
 					       gfp_t gfp)
 {
 	struct pcpuref_data *d = __pcpuref_lock(ref, flags);
-	struct pcpuref_more *x = NULL;
+	struct pcpuref_more *x;
 
-	if (likely(!d || __pcpuref_more(d)))
-		return d;
-	__pcpuref_unlock(d, *flags);
-
-	/* With PREEMPT_RT the allocator takes locks that sleep. */
-	if (!IS_ENABLED(CONFIG_PREEMPT_RT) || preemptible())
-		x = kmalloc(sizeof(*x), gfp);
-
-	d = __pcpuref_lock(ref, flags);
-	if (d)
-		x = __pcpuref_bring(d, x);
-	if (likely(!x))
-		return d;
-	/* Somebody else has brought it meanwhile. */
-	if (d)
+	while (unlikely(d && !__pcpuref_more(d))) {
 		__pcpuref_unlock(d, *flags);
-	kfree(x);
-	return __pcpuref_lock(ref, flags);
+		x = NULL;
+		if (gfpflags_allow_blocking(gfp) || pcpuref_can_allocate())
+			x = kmalloc(sizeof(*x), gfp);
+		d = __pcpuref_lock(ref, flags);
+		/* Without: its turn comes. */
+		if (!x)
+			break;
+		if (d)
+			x = __pcpuref_bring(d, x);
+		if (!x)
+			break;
+		/* Somebody else has brought it meanwhile, or it has exited. */
+		if (d)
+			__pcpuref_unlock(d, *flags);
+		kfree(x);
+		d = __pcpuref_lock(ref, flags);
+	}
+	return d;
 }
 
 /* For callers that can, and cannot, sleep. */
@@ -1799,7 +1822,7 @@ static void __pcpuref_defer(struct pcpuref_data *d, int zeroes)
 		pcpuref_irq_work_queue(this_cpu_ptr(&deferred_work));
 	} else {
 		llist_add(&d->deferred, &hot_list);
-		queue_work(release_wq, &hot_work);
+		schedule_work(&hot_work);
 	}
 }
 
@@ -1847,7 +1870,7 @@ static void __pcpuref_deferred(struct irq_work *work)
 		    (__pcpuref_wants_memory(d) &&
 		     !(atomic_fetch_or(DEFERRED, &d->deferrals) & DEFERRED))) {
 			llist_add(&d->deferred, &hot_list);
-			queue_work(release_wq, &hot_work);
+			schedule_work(&hot_work);
 		} else {
 			__pcpuref_unpin(d);
 		}
@@ -3002,8 +3025,8 @@ static long __pcpuref_read(struct pcpuref_data *d)
  *
  * The initial reference counts. In atomic mode the number is exact; before, the
  * counters are added up one after the other, so gets and puts that run
- * meanwhile may or may not be in it, and it can even be below the number that
- * was held throughout. Costs a cache line for each possible CPU.
+ * meanwhile, and the end of a switch, may or may not be in it, and it can even be
+ * below the number that was held throughout. Costs a cache line for each possible CPU.
  *
  * Context: any but NMI.
  * Return: the count; 0 after exit; if misuse has made it stick, LONG_MAX, or 0
@@ -3110,6 +3133,10 @@ static struct pcpuref_data *__pcpuref_listed_after(struct shard *shard,
 	return &d->node == &shard->refs || d->id > walk->end ? NULL : d;
 }
 
+/* A walk whose first step goes to @number, if there is such a one. */
+#define PCPUREF_WALK_TO(number) \
+	{ .cpu = __pcpuref_id_cpu(number), .id = (number) - 1, .end = (number) }
+
 /* Go to the next reference, which is then pinned. False at the end. */
 static bool __pcpuref_step(struct pcpuref_walk *walk)
 {
@@ -3213,7 +3240,7 @@ EXPORT_SYMBOL_GPL(pcpuref_inspect);
  */
 bool pcpuref_inspect_id(u64 id, struct pcpuref_info *info, long *counts)
 {
-	struct pcpuref_walk walk = { .cpu = __pcpuref_id_cpu(id), .id = id - 1, .end = id };
+	struct pcpuref_walk walk = PCPUREF_WALK_TO(id);
 	bool found;
 
 	found = id && __pcpuref_step(&walk) && walk.id == id &&
@@ -3224,8 +3251,46 @@ bool pcpuref_inspect_id(u64 id, struct pcpuref_info *info, long *counts)
 }
 EXPORT_SYMBOL_GPL(pcpuref_inspect_id);
 
-static void __pcpuref_print(const struct pcpuref_info *info)
+/**
+ * struct description - what only a dump tells
+ * @info: what others get, too
+ * @busy: it is in a grace period, or starved
+ * @confirms: confirmations to come
+ * @counters: the per-CPU counters that are not zero, as many as fit
+ */
+struct description {
+	struct pcpuref_info	info;
+	bool			busy;
+	unsigned int		confirms;
+	char			counters[128];
+};
+
+static void __pcpuref_describe(struct pcpuref_data *d, struct description *to)
 {
+	const struct pcpuref_more *x = __pcpuref_more(d);
+	size_t at = 0;
+	int i, cpu;
+
+	lockdep_assert_held(&d->lock);
+
+	__pcpuref_fill(d, &to->info);
+	to->busy = d->busy;
+	to->confirms = x ? 0 : d->promises;
+	to->counters[0] = '\0';
+	for (i = 0; x && i < CONFIRMS; i++)
+		to->confirms += x->confirm_now[i] + x->confirm_next[i];
+	for_each_possible_cpu(cpu) {
+		long n = x && x->counters ? READ_ONCE(*per_cpu_ptr(x->counters, cpu)) : 0;
+
+		if (n)
+			at += scnprintf(to->counters + at, sizeof(to->counters) - at,
+					" %d:%ld", cpu, n);
+	}
+}
+
+static void __pcpuref_print(const struct description *d)
+{
+	const struct pcpuref_info *info = &d->info;
 	u64 now = ktime_get_mono_fast_ns();
 
 	pr_info("dump: id=%llu name=%s module=%s ref=%p release=%ps\n", info->id,
@@ -3240,6 +3305,11 @@ static void __pcpuref_print(const struct pcpuref_info *info)
 		pr_info("dump: id=%llu killed %llu ms ago by %pS\n", info->id,
 			div_u64(now - info->killed_at, NSEC_PER_MSEC),
 			(void *)info->killer);
+	if (d->counters[0])
+		pr_info("dump: id=%llu counters by CPU:%s\n", info->id, d->counters);
+	if (d->busy)
+		pr_info("dump: id=%llu in a grace period, %u confirmations to come\n",
+			info->id, d->confirms);
 
 	preempt_disable_notrace();
 	trace_pcpuref_dump(&(struct pcpuref_event) {
@@ -3261,13 +3331,19 @@ static void __pcpuref_print(const struct pcpuref_info *info)
 
 static noinline void __pcpuref_dump(struct pcpuref *ref, unsigned long caller)
 {
-	struct pcpuref_info info;
+	struct description description;
+	struct pcpuref_data *d;
+	unsigned long flags;
 
-	if (pcpuref_inspect(ref, &info))
-		__pcpuref_print(&info);
-	else
+	d = __pcpuref_lock(ref, &flags);
+	if (!d) {
 		pr_info("dump: no reference, or exited: ref=%p caller=%pS\n", ref,
 			(void *)caller);
+		return;
+	}
+	__pcpuref_describe(d, &description);
+	__pcpuref_unlock(d, flags);
+	__pcpuref_print(&description);
 }
 
 /**
@@ -3294,11 +3370,23 @@ EXPORT_SYMBOL_GPL(pcpuref_dump);
  */
 bool pcpuref_dump_id(u64 id)
 {
-	struct pcpuref_info info;
-	bool found = pcpuref_inspect_id(id, &info, NULL);
+	struct pcpuref_walk walk = PCPUREF_WALK_TO(id);
+	struct description description;
+	struct pcpuref_data *d;
+	unsigned long flags;
+	bool found = false;
 
+	if (id && __pcpuref_step(&walk) && walk.id == id) {
+		d = walk.at;
+		raw_spin_lock_irqsave(&d->lock, flags);
+		found = d->ref;
+		if (found)
+			__pcpuref_describe(d, &description);
+		raw_spin_unlock_irqrestore(&d->lock, flags);
+	}
+	pcpuref_walk_end(&walk);
 	if (found)
-		__pcpuref_print(&info);
+		__pcpuref_print(&description);
 	return found;
 }
 EXPORT_SYMBOL_GPL(pcpuref_dump_id);
@@ -3325,15 +3413,18 @@ void pcpuref_barrier(void)
 	/*
 	 * The end of a grace period may start one more, for requests that were
 	 * recorded while it was under way, and either may queue a release. And a
-	 * batch may wait once more.
+	 * batch may wait twice more: see Documentation/design.rst.
 	 */
-	for (round = 0; round < 4; round++) {
+	for (round = 0; round < 8; round++) {
 		if (READ_ONCE(readers_tasks_used))
 			pcpuref_rcu_barrier_tasks();
 		rcu_barrier();
 		for_each_possible_cpu(cpu)
 			pcpuref_irq_work_sync(per_cpu_ptr(&deferred_work, cpu));
 		flush_work(&hurry_work);
+		flush_work(&hot_work);
+		/* What runs in it may queue a release in it. */
+		flush_workqueue(release_wq);
 		flush_workqueue(release_wq);
 	}
 }
@@ -3419,6 +3510,22 @@ static bool __pcpuref_left(struct pcpuref_data *d, const struct module *module,
 	}
 	raw_spin_unlock_irqrestore(&d->lock, flags);
 
+	if (left) {
+		preempt_disable_notrace();
+		trace_pcpuref_misuse(&(struct pcpuref_event) {
+			.id = info.id,
+			.name = info.name,
+			.module = info.module,
+			.ref = info.ref,
+			.release = info.release,
+			.before = info.mode,
+			.after = "none",
+			.count = info.count,
+			.since_kill = __pcpuref_since_kill(info.killed_at),
+			.what = "module unloaded without exit",
+		});
+		preempt_enable_notrace();
+	}
 	if (left && named)
 		pr_err("misuse: module unloaded without exit: module=%s name=%s release=%ps count=%ld state=%s mode=%s initialised in %s() at %s:%u\n",
 		       info.module, info.name, info.release, info.count, info.state,
@@ -3501,20 +3608,18 @@ free:
 /* No client is left: only what they started may still be on its way. */
 static void __exit pcpuref_module_exit(void)
 {
-	int cpu;
-
 	unregister_module_notifier(&module_notifier);
 	pcpuref_barrier();
-	/* The data of what exited last: a callback, which may wait once more. */
+	/* The data of what exited last: a callback, which may wait twice more. */
 	if (readers_tasks_used)
 		pcpuref_rcu_barrier_tasks();
+	rcu_barrier();
 	rcu_barrier();
 	rcu_barrier();
 	/* Does first what callbacks have left to it. */
 	destroy_workqueue(release_wq);
 	cancel_delayed_work_sync(&tidy_work);
-	for_each_possible_cpu(cpu)
-		__pcpuref_free_spares(per_cpu_ptr(&registry, cpu), true);
+	__pcpuref_tidy_all(true);
 	free_percpu(gathers);
 }
 

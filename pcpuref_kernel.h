@@ -102,6 +102,17 @@ static inline bool pcpuref_rcu_passed(unsigned long cookie)
 #endif
 
 /*
+ * Whether GFP_ATOMIC may be tried, whatever the caller holds. With PREEMPT_RT the
+ * allocator takes locks that sleep, which lockdep can be told to see elsewhere.
+ */
+static inline bool pcpuref_can_allocate(void)
+{
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) || IS_ENABLED(CONFIG_PROVE_RAW_LOCK_NESTING))
+		return preemptible();
+	return true;
+}
+
+/*
  * The irq_work that finishes what an NMI began runs in hard interrupt context
  * on PREEMPT_RT too, soon and on the CPU whose list it empties. Where that
  * cannot be said yet, irq_work runs so unless RT patches say else; then it

@@ -9,6 +9,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/completion.h>
+#include <linux/delay.h>
 #include <linux/cpumask.h>
 #include <linux/err.h>
 #include <linux/kallsyms.h>
@@ -58,7 +59,7 @@ static bool wanted(const char *row)
 /* --- What is measured ----------------------------------------------------- */
 
 static struct percpu_ref theirs, their_atomic;
-static struct pcpuref ours, our_atomic;
+static struct pcpuref ours, our_atomic, our_lazy;
 static refcount_t a_refcount = REFCOUNT_INIT(1);
 static struct kref a_kref = KREF_INIT(1);
 static atomic_long_t an_atomic = ATOMIC_LONG_INIT(1);
@@ -104,6 +105,7 @@ PAIRS(ours_live_put, must(pcpuref_tryget_live(&ours)), pcpuref_put(&ours))
 PAIRS(their_slow_pair, percpu_ref_get(&their_atomic), percpu_ref_put(&their_atomic))
 PAIRS(our_slow_pair, pcpuref_get(&our_atomic), pcpuref_put(&our_atomic))
 PAIRS(their_slow_live, must(percpu_ref_tryget_live(&their_atomic)), percpu_ref_put(&their_atomic))
+PAIRS(our_lazy_pair, pcpuref_get(&our_lazy), pcpuref_put(&our_lazy))
 PAIRS(our_slow_live, must(pcpuref_tryget_live(&our_atomic)), pcpuref_put(&our_atomic))
 
 static noinline void srcu_lock_unlock(unsigned int n)
@@ -204,7 +206,8 @@ static int run_thread(void *arg)
 		cpu_relax();
 	start = ktime_get_ns();
 	runner->subject->loop(runner->pairs);
-	runner->ns = ktime_get_ns() - start;
+	/* Not zero, which says that it is still running. */
+	runner->ns = max_t(u64, ktime_get_ns() - start, 1);
 
 	while (!kthread_should_stop())
 		schedule_timeout_interruptible(1);
@@ -625,6 +628,44 @@ static int measure_bytes(void)
 	return 0;
 }
 
+/*
+ * At what rate of gets a lazy reference becomes hot, by waiting between them; and
+ * that it does not at rates far below.
+ */
+static int measure_hot(void)
+{
+	static const unsigned int delays[] = { 0, 2, 5, 10, 20, 50 };
+	struct pcpuref ref;
+	unsigned int i, n;
+	u64 start, ns;
+	int err;
+
+	if (!wanted("lazy"))
+		return 0;
+	for (i = 0; i < ARRAY_SIZE(delays); i++) {
+		err = pcpuref_init(&ref, nothing_ours, PCPUREF_INIT_LAZY, GFP_KERNEL);
+		if (err)
+			return err;
+		start = ktime_get_ns();
+		n = 0;
+		do {
+			pcpuref_get(&ref);
+			pcpuref_put(&ref);
+			if (delays[i])
+				udelay(delays[i]);
+			cond_resched();
+			ns = ktime_get_ns() - start;
+			n++;
+		} while ((READ_ONCE(ref.word) & __PCPUREF_ATOMIC) && ns < NSEC_PER_SEC);
+		pr_info("lazy at %llu gets/s: %s after %u gets, %llu us\n",
+			div64_u64((u64)n * NSEC_PER_SEC, ns),
+			READ_ONCE(ref.word) & __PCPUREF_ATOMIC ? "not hot" : "hot", n,
+			div_u64(ns, NSEC_PER_USEC));
+		pcpuref_exit(&ref);
+	}
+	return 0;
+}
+
 /* What very many references cost the registry. */
 static int measure_million(unsigned int flags, const char *kind)
 {
@@ -689,6 +730,7 @@ static struct subject atomic_pairs[] = {
 	SUBJECT("percpu_ref", their_slow_pair, 0),
 	SUBJECT("pcpuref", our_slow_pair, 1),
 	SUBJECT("pcpuref inline", inline_get_put, 2),
+	SUBJECT("pcpuref lazy", our_lazy_pair, 3),
 };
 
 static struct subject atomic_live_pairs[] = {
@@ -740,6 +782,7 @@ static int run(bool tasks)
 				   ARRAY_SIZE(to_release) - !tasks, rounds);
 	err = err ?: measure_steps("atomic and back", round_trip, ARRAY_SIZE(round_trip), rounds);
 	err = err ?: measure_steps("mass kill", mass_kill, ARRAY_SIZE(mass_kill), 11);
+	err = err ?: measure_hot();
 	err = err ?: measure_bytes();
 	if (million)
 		err = err ?: measure_million(0, "default");
@@ -777,9 +820,14 @@ static int __init bench_init(void)
 	if (err)
 		goto exit_ours;
 
-	err = inline_init();
+	err = pcpuref_init(&our_lazy, nothing_ours, PCPUREF_INIT_LAZY, GFP_KERNEL);
 	if (err)
 		goto exit_our_atomic;
+	/* As it is until it is hot, but for good. */
+	pcpuref_switch_to_atomic(&our_lazy, NULL);
+	err = inline_init();
+	if (err)
+		goto exit_our_lazy;
 	err = tasks_init();
 	if (!err || err == -EOPNOTSUPP) {
 		err = run(!err);
@@ -787,6 +835,8 @@ static int __init bench_init(void)
 	}
 
 	inline_exit();
+exit_our_lazy:
+	pcpuref_exit(&our_lazy);
 exit_our_atomic:
 	pcpuref_exit(&our_atomic);
 exit_ours:

@@ -127,6 +127,7 @@ struct account {
  * @pid: the task that took it
  * @comm: and its name
  * @time: when, in ns of the monotonic clock
+ * @told: it has been named, since it was last looked whether it has to be
  * @depth: of @stack, without the stack depot
  * @stack: where from
  */
@@ -136,6 +137,7 @@ struct pcpuref_tracker {
 	pid_t			pid;
 	char			comm[TASK_COMM_LEN];
 	u64			time;
+	bool			told;
 #ifdef PCPUREF_STACK_DEPOT
 	depot_stack_handle_t	stack;
 #else
@@ -546,7 +548,7 @@ static noinline void report_token(const char *what, struct pcpuref *ref,
  * @token: what pcpuref_get_tracked() filled
  *
  * A token that has been put already, that was never filled, or that is of
- * another reference is reported, and nothing is put: the object leaks rather
+ * another reference or of one that has exited is reported, and nothing is put: the object leaks rather
  * than being freed in use.
  *
  * Context: any that the release function allows, but NMI.
@@ -557,8 +559,8 @@ bool pcpuref_put_tracked(struct pcpuref *ref, struct pcpuref_token *token)
 	/* Of two that put the same token at once, one gets it. */
 	struct pcpuref_tracker *tracker = xchg(&token->tracker, TOKEN_PUT);
 	struct shard *shard = shard_of(ref);
+	const struct pcpuref *of;
 	unsigned long flags;
-	bool ours;
 
 	if (tracker == TOKEN_PUT || !tracker) {
 		if (!tracker)
@@ -569,17 +571,21 @@ bool pcpuref_put_tracked(struct pcpuref *ref, struct pcpuref_token *token)
 	}
 	if (tracker != TOKEN_BARE) {
 		raw_spin_lock_irqsave(&shard->lock, flags);
-		/* Forgotten when its reference exited: let the put report that. */
-		ours = tracker->ref == ref || !tracker->ref;
-		if (ours)
+		of = tracker->ref;
+		if (of == ref)
 			list_del(&tracker->node);
 		raw_spin_unlock_irqrestore(&shard->lock, flags);
-		if (!ours) {
+		if (of && of != ref) {
 			WRITE_ONCE(token->tracker, tracker);
 			report_token("token of another reference", ref, _RET_IP_);
 			return false;
 		}
 		kfree(tracker);
+		/* What is there now may be another's, who has not got it. */
+		if (!of) {
+			report_token("token of an exited reference", ref, _RET_IP_);
+			return false;
+		}
 	}
 	pcpuref_put(ref);
 	return true;
@@ -636,14 +642,16 @@ static void print_account(const struct account *account, u64 id)
 		pr_info("id=%llu %lu gets not accounted: raise max_sites\n", id, account->lost);
 }
 
-static void print_trackers(struct shard *shard, const struct pcpuref *ref, u64 id)
+static void print_trackers(struct shard *shard, const struct pcpuref *ref, u64 id,
+			   bool again)
 {
 	struct pcpuref_tracker *tracker;
 	int printed = 0;
 
 	list_for_each_entry(tracker, &shard->trackers, node) {
-		if (tracker->ref != ref)
+		if (tracker->ref != ref || (tracker->told && !again))
 			continue;
+		tracker->told = true;
 		if (++printed > PRINTED)
 			continue;
 		pr_info("id=%llu token: taken %llu ms ago by task %s/%d\n", id,
@@ -665,7 +673,7 @@ static void print_holders(const struct pcpuref_event *event)
 	account = find_account(shard, event->ref);
 	if (account)
 		print_account(account, event->id);
-	print_trackers(shard, event->ref, event->id);
+	print_trackers(shard, event->ref, event->id, true);
 	unlock_shard(shard, flags);
 	if (atomic_long_read(&lost))
 		pr_info("%ld gets and puts in all could not be accounted\n",
@@ -684,8 +692,11 @@ static void on_misuse(void *data, const struct pcpuref_event *event)
 		print_holders(event);
 }
 
-/* The address may be another reference's from now on. */
-static void forget(const struct pcpuref *ref)
+/*
+ * The address may be another reference's from now on. A token that is lost is
+ * named also if the reference did not miss it when it exited.
+ */
+static void forget(const struct pcpuref *ref, const struct pcpuref_event *exited)
 {
 	struct shard *shard = shard_of(ref);
 	struct pcpuref_tracker *tracker, *next;
@@ -693,6 +704,8 @@ static void forget(const struct pcpuref *ref)
 
 	if (!lock_shard(shard, &flags))
 		return;
+	if (exited)
+		print_trackers(shard, ref, exited->id, false);
 	close_account(shard, ref);
 	/* The client still has the token, and may put it: not freed here. */
 	list_for_each_entry_safe(tracker, next, &shard->trackers, node) {
@@ -706,7 +719,12 @@ static void forget(const struct pcpuref *ref)
 
 static void on_exit(void *data, const struct pcpuref_event *event)
 {
-	forget(event->ref);
+	forget(event->ref, event);
+}
+
+static void on_init(void *data, const struct pcpuref_event *event)
+{
+	forget(event->ref, NULL);
 }
 
 /* --- The module ----------------------------------------------------------- */
@@ -716,7 +734,7 @@ static void detach(void)
 	unregister_trace_pcpuref_dump(on_dump, NULL);
 	unregister_trace_pcpuref_misuse(on_misuse, NULL);
 	unregister_trace_pcpuref_exit(on_exit, NULL);
-	unregister_trace_pcpuref_init(on_exit, NULL);
+	unregister_trace_pcpuref_init(on_init, NULL);
 	tracepoint_synchronize_unregister();
 }
 
@@ -760,7 +778,7 @@ static int __init pcpuref_holders_init(void)
 		hlist_add_head(&account_store[i].node, &shard->free_accounts);
 	}
 
-	err = register_trace_pcpuref_init(on_exit, NULL);
+	err = register_trace_pcpuref_init(on_init, NULL);
 	err = err ?: register_trace_pcpuref_exit(on_exit, NULL);
 	err = err ?: register_trace_pcpuref_misuse(on_misuse, NULL);
 	err = err ?: register_trace_pcpuref_dump(on_dump, NULL);

@@ -752,7 +752,7 @@ static void __dump_lines(struct kunit *test)
 	pcpuref_get_many(&c->ref, 4);
 
 	pcpuref_dump(&c->ref);
-	KUNIT_EXPECT_EQ(test, atomic_read(&dumped.lines), 3);
+	KUNIT_EXPECT_EQ(test, atomic_read(&dumped.lines), 4);
 	expect_dumped(test, 0, id);
 	expect_dumped(test, 0, "name=" OURS " module=pcpuref_kunit_registry ref=");
 	expect_dumped(test, 0, "release=counted_release");
@@ -763,9 +763,24 @@ static void __dump_lines(struct kunit *test)
 	expect_dumped(test, 2, "mode=percpu state=live count=5 shared=1 percpu=4 bytes=");
 	snprintf(text, sizeof(text), "+%zu", num_possible_cpus() * sizeof(long));
 	expect_dumped(test, 2, text);
+	expect_dumped(test, 3, id);
+	expect_dumped(test, 3, "counters by CPU: ");
+	expect_dumped(test, 3, ":4");
 
-	/* The same by number; dying, there is one line more. */
+	/* As long as no grace period can end, there are two lines more. */
+	forget_dumped();
+	preempt_disable();
 	kill_from_here(c);
+	pcpuref_switch_to_atomic(&c->ref, counted_confirm);
+	pcpuref_dump(&c->ref);
+	preempt_enable();
+	KUNIT_EXPECT_EQ(test, atomic_read(&dumped.lines), 6);
+	expect_dumped(test, 2, "mode=switching state=dying ");
+	expect_dumped(test, 3, " killed ");
+	expect_dumped(test, 4, ":4");
+	expect_dumped(test, 5, "in a grace period, 1 confirmations to come");
+
+	/* The same by number; dying, with the killer and without counters. */
 	pcpuref_barrier();
 	forget_dumped();
 	KUNIT_EXPECT_TRUE(test, pcpuref_dump_id(number));

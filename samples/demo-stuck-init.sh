@@ -140,15 +140,19 @@ else
 fi
 
 # A client killed in the middle, then unloaded with references registered.
-(tell churn 20000) &
+(tell hold 7) &
 victim=$!
 sleep 1
 kill -9 $victim
 wait $victim 2>/dev/null || :
-if [ "$(grep -c ' watched ' "$debugfs/refs")" -eq 10000 ]; then
-	pass "a client killed in the middle: its references are still listed"
+tell kill 7
+sleep 4
+dmesg >"$log"
+if [ "$(grep -c ' watched ' "$debugfs/refs")" -eq 10000 ] &&
+	[ "$(grep -c 'ref watched .*is stuck.* count 1$' "$log")" -ge 2 ]; then
+	pass "a client killed while it held one: reported, and the others still listed"
 else
-	fail "references of a client that was killed"
+	fail "a client killed while it held one"
 fi
 echo 1 >"$client/leave"
 rmmod pcpuref_test_watch || fail "the client does not unload"

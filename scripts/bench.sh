@@ -53,6 +53,10 @@ csv=$out/bench-$kernel.csv
 	echo "row,subject,cpus,median_ns,lower_quartile_ns,upper_quartile_ns,ratio_to_percpu_ref"
 	sed -n 's/^csv: //p' "$work/lines" | grep -v '^\(bytes\|code\),'
 } >"$csv"
+{
+	echo "what,subject,cpus,bytes"
+	sed -n 's/^csv: //p' "$work/lines" | grep '^\(bytes\|code\),'
+} >"${csv%.csv}-bytes.csv"
 [ "$(wc -l <"$csv")" -gt 1 ] || die "no measurements in $csv"
 
 say "numbers: $csv"

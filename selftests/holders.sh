@@ -100,6 +100,11 @@ says 'holder: leaky[.a-z0-9]*+.*outstanding=1 gets=1 puts=0'
 grep -q '^ *take_token+' "$tmp/slice" || against_me="$against_me not in the stack"
 judge
 
+check token_of_an_earlier_life
+says 'token: taken '
+[ "$(grep -c 'token: taken' "$tmp/slice")" -eq 1 ] || against_me="$against_me not one token"
+judge
+
 check cost
 diag "$(grep 'a pair takes ' "$tmp/slice" || :)"
 judge

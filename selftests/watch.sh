@@ -240,18 +240,29 @@ grep -q " watched " "$top/refs" || why="$why nothing listed"
 ! rmmod pcpuref 2>/dev/null || why="$why core unloaded"
 verdict unload_and_load "$why$(take_slice)"
 
-# A client that is killed in the middle of telling: its references stay.
+# A client that is killed while it holds one, and does not put it: that is found.
 mark
 tell init 100 2000
 (while :; do cat "$top/refs"; done) >/dev/null &
 reader=$!
-(tell churn 5000) &
+id=$(id_of 100)
+(tell hold 100) &
 client=$!
 sleep 0.5
-kill -9 "$client" "$reader"
+# (What can be told is locked meanwhile.)
+before=$(sed -n 's/^count  *//p' "$top/ref/$id") || :
+kill -9 "$client" || :
+wait "$client" 2>/dev/null || :
+tell kill 100
+sleep 1.8
+kill -9 "$reader" || :
 wait 2>/dev/null || :
-why=
-[ "$(grep -c ' watched ' "$top/refs")" -ge 2000 ] || why="references are gone"
+why=$(take_slice)
+[ "$before" = 2 ] || why="$why not held: count $before"
+[ "$(grep -c ' watched ' "$top/refs")" -ge 2000 ] || why="$why references are gone"
+[ "$(said "ref watched (id $id) of module pcpuref_test_watch is stuck: ")" -ge 1 ] ||
+	why="$why not reported"
+tell put 100
 verdict client_is_killed "$why$(take_slice)"
 
 # A client that leaves without exit: some live, one dying and stuck.

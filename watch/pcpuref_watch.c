@@ -352,8 +352,13 @@ static struct seen *see(const struct pcpuref_info *info)
 	struct seen *seen = xa_load(&all_seen, info->id);
 	char name[24];
 
-	if (seen || nr_seen >= READ_ONCE(max_seen))
+	if (seen)
 		return seen;
+	if (nr_seen >= READ_ONCE(max_seen)) {
+		pr_warn_once("more than %u references: the rest is listed, but not watched; raise max_seen\n",
+			     nr_seen);
+		return NULL;
+	}
 	seen = kzalloc(sizeof(*seen), GFP_KERNEL | __GFP_NOWARN);
 	if (!seen)
 		return NULL;
@@ -515,8 +520,8 @@ static void table_stop(struct seq_file *m, void *row)
 {
 }
 
-#define TABLE_HEAD	"%8s %-28s %-20s %-9s %-5s %12s %12s %12s\n"
-#define TABLE_ROW	"%8llu %-28.28s %-20.20s %-9s %-5s %12ld"
+#define TABLE_HEAD	"%12s %-28s %-20s %-9s %-5s %20s %12s %12s\n"
+#define TABLE_ROW	"%12llu %-28.28s %-20.20s %-9s %-5s %20ld"
 
 static int table_show(struct seq_file *m, void *row)
 {

@@ -298,8 +298,30 @@ static void token_left_at_exit(struct test *t)
 	EXPECT(t, pcpuref_kill_sync(&ref) == 0);
 	pr_info("pcpuref-expect: misuse: exit with references out: name=held\n");
 	pcpuref_exit(&ref);
-	pr_info("pcpuref-expect: misuse: use after exit: name=(none)\n");
-	EXPECT(t, pcpuref_put_tracked(&ref, &token));
+	pr_info("pcpuref-expect: misuse: token of an exited reference: \n");
+	EXPECT(t, !pcpuref_put_tracked(&ref, &token));
+}
+
+/*
+ * The count is right at exit, since it was put without the token: that is named
+ * all the same, and does not put what another life holds in the same place.
+ */
+static void token_of_an_earlier_life(struct test *t)
+{
+	struct pcpuref_token token = { };
+	struct pcpuref ref;
+
+	if (!begin(t, &ref))
+		return;
+	take_token(&ref, &token);
+	pcpuref_put(&ref);
+	end(t, &ref, 0);
+	if (!begin(t, &ref))
+		return;
+	pr_info("pcpuref-expect: misuse: token of an exited reference: \n");
+	EXPECT(t, !pcpuref_put_tracked(&ref, &token));
+	EXPECT_EQ(t, pcpuref_read(&ref), 1);
+	end(t, &ref, 0);
 }
 
 /* What a get and a put cost with accounts; not judged. */
@@ -341,6 +363,7 @@ static const struct test_case cases[] = {
 	TEST_CASE("tokens", tokens),
 	TEST_CASE("token_misuse", token_misuse),
 	TEST_CASE("token_left_at_exit", token_left_at_exit),
+	TEST_CASE("token_of_an_earlier_life", token_of_an_earlier_life),
 	TEST_CASE("cost", cost),
 	{ }
 };

@@ -6,6 +6,8 @@
  *   VERB FIRST [COUNT]	do it to so many of the references
  *   churn MS		init and exit on all CPUs for so long
  *
+ *   hold FIRST		get it, and forget to put it if killed meanwhile
+ *
  * and read from "id" the number of the reference last told of. Unloaded with
  * leave=1 it exits nothing.
  */
@@ -14,7 +16,7 @@
 #include <linux/jiffies.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
-#include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
@@ -124,6 +126,17 @@ static int do_id(struct pcpuref *ref)
 	return 0;
 }
 
+/* A client with a bug in an error path. */
+static noinline int do_hold(struct pcpuref *ref)
+{
+	pcpuref_get(ref);
+	schedule_timeout_killable(60 * HZ);
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	pcpuref_put(ref);
+	return 0;
+}
+
 static const struct {
 	const char	*name;
 	int		(*func)(struct pcpuref *ref);
@@ -131,6 +144,7 @@ static const struct {
 	{ "init", do_init }, { "lazy", do_lazy }, { "get", do_get }, { "put", do_put },
 	{ "kill", do_kill }, { "confirm", do_confirm }, { "wait", do_wait },
 	{ "reinit", do_reinit }, { "resurrect", do_resurrect }, { "atomic", do_atomic },
+	{ "hold", do_hold },
 	{ "percpu", do_percpu }, { "exit", do_exit_ref }, { "dump", do_dump }, { "id", do_id },
 };
 
