@@ -3133,9 +3133,11 @@ static struct pcpuref_data *__pcpuref_listed_after(struct shard *shard,
 	return &d->node == &shard->refs || d->id > walk->end ? NULL : d;
 }
 
-/* A walk whose first step goes to @number, if there is such a one. */
-#define PCPUREF_WALK_TO(number) \
-	{ .cpu = __pcpuref_id_cpu(number), .id = (number) - 1, .end = (number) }
+/* A walk whose first step goes to @id, if there is such a one. */
+static struct pcpuref_walk __pcpuref_walk_to(u64 id)
+{
+	return (struct pcpuref_walk) { .cpu = __pcpuref_id_cpu(id), .id = id - 1, .end = id };
+}
 
 /* Go to the next reference, which is then pinned. False at the end. */
 static bool __pcpuref_step(struct pcpuref_walk *walk)
@@ -3240,7 +3242,7 @@ EXPORT_SYMBOL_GPL(pcpuref_inspect);
  */
 bool pcpuref_inspect_id(u64 id, struct pcpuref_info *info, long *counts)
 {
-	struct pcpuref_walk walk = PCPUREF_WALK_TO(id);
+	struct pcpuref_walk walk = __pcpuref_walk_to(id);
 	bool found;
 
 	found = id && __pcpuref_step(&walk) && walk.id == id &&
@@ -3370,7 +3372,7 @@ EXPORT_SYMBOL_GPL(pcpuref_dump);
  */
 bool pcpuref_dump_id(u64 id)
 {
-	struct pcpuref_walk walk = PCPUREF_WALK_TO(id);
+	struct pcpuref_walk walk = __pcpuref_walk_to(id);
 	struct description description;
 	struct pcpuref_data *d;
 	unsigned long flags;

@@ -548,7 +548,8 @@ static noinline void report_token(const char *what, struct pcpuref *ref,
  * @token: what pcpuref_get_tracked() filled
  *
  * A token that has been put already, that was never filled, or that is of
- * another reference or of one that has exited is reported, and nothing is put: the object leaks rather
+ * another reference or of one that has exited is reported, and nothing is put:
+ * the object leaks rather
  * than being freed in use.
  *
  * Context: any that the release function allows, but NMI.
