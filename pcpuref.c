@@ -2533,7 +2533,7 @@ EXPORT_SYMBOL_GPL(pcpuref_exit);
  * @ref: a reference that nobody has used since pcpuref_init()
  *
  * For error paths: release is not called. Use that has left a trace is
- * reported. From the percpu_ref_cancel_init() of 2013.
+ * reported. Pairs with pcpuref_init(). From the percpu_ref_cancel_init() of 2013.
  *
  * Context: any but NMI; never sleeps.
  */
@@ -2573,6 +2573,7 @@ static void __pcpuref_kill(struct pcpuref_data *d, unsigned long caller)
  *
  * At most three different callbacks can be waiting at a time (one, of a lazy
  * reference that waits for memory itself); one more is refused and reported.
+ * Pairs with pcpuref_init(), pcpuref_reinit() and pcpuref_resurrect().
  * From percpu_ref_kill_and_confirm(), which sleeps when
  * a switch is in flight, and in atomic mode confirms without a grace period.
  *
@@ -2612,7 +2613,8 @@ EXPORT_SYMBOL_GPL(pcpuref_kill_and_confirm);
  * @ref: an initialised reference
  *
  * When it returns 0, pcpuref_tryget_live() fails on every CPU. Of a reference
- * that is dying already it only waits. Uses an expedited grace period.
+ * that is dying already it only waits. Uses an expedited grace period. Pairs
+ * as pcpuref_kill_and_confirm() does.
  *
  * Context: task, may sleep.
  * Return: 0; -EINVAL after exit (reported).
@@ -2682,7 +2684,8 @@ static int __pcpuref_kill_and_wait(struct pcpuref *ref, unsigned long timeout,
  * that is dying already it only waits. Uses an expedited grace period, or none
  * in atomic mode: an object that is looked up under RCU must still be freed by
  * RCU. Not from release or confirm of the same reference, and not while holding
- * a reference that only this caller would put.
+ * a reference that only this caller would put. Pairs as
+ * pcpuref_kill_and_confirm() does.
  *
  * Context: task, may sleep.
  * Return: 0; -EINVAL after exit (reported); -ECANCELED when another caller
@@ -2701,7 +2704,8 @@ EXPORT_SYMBOL_GPL(pcpuref_kill_and_wait);
  * @timeout: in jiffies; the grace period is not part of it
  *
  * After -ETIMEDOUT the reference is dying and intact: it may be called again to
- * go on waiting, or the reference be resurrected.
+ * go on waiting, or the reference be resurrected. Pairs as
+ * pcpuref_kill_and_confirm() does.
  *
  * Context: task, may sleep.
  * Return: as pcpuref_kill_and_wait(), or -ETIMEDOUT.
@@ -2766,7 +2770,7 @@ static unsigned int __pcpuref_revive(struct pcpuref_data *d, unsigned long calle
  * is in flight, gets and puts may begin at once, but pcpuref_tryget_live()
  * succeeds only when that is over. Legal from release. Needs
  * %PCPUREF_ALLOW_REINIT; without it that is reported, and the new life is spent
- * in atomic mode. From percpu_ref_reinit().
+ * in atomic mode. Pairs with the next kill. From percpu_ref_reinit().
  *
  * Context: any but NMI; never sleeps.
  * Return: true, or false when refused (live, or not zero; reported).
@@ -2807,8 +2811,8 @@ EXPORT_SYMBOL_GPL(pcpuref_reinit);
  * comes. If a switch is in flight, as it is for a grace period after a kill,
  * pcpuref_tryget_live() succeeds only when that is over. If the count had
  * reached zero, release comes for the life that ended, and this is
- * pcpuref_reinit(). Needs %PCPUREF_ALLOW_REINIT, as that does.
- * From percpu_ref_resurrect().
+ * pcpuref_reinit(). Needs %PCPUREF_ALLOW_REINIT, as that does. Pairs with the
+ * next kill. From percpu_ref_resurrect().
  *
  * Context: any but NMI; never sleeps.
  * Return: true, or false when refused (live; reported).
@@ -2862,7 +2866,8 @@ static void __pcpuref_want_atomic(struct pcpuref_data *d, unsigned long caller)
  *
  * Sticky: it stays in atomic mode, through deaths and lives, until
  * pcpuref_switch_to_percpu(). @confirm must not sleep. Without
- * %PCPUREF_ALLOW_REINIT there is no way back. From percpu_ref_switch_to_atomic().
+ * %PCPUREF_ALLOW_REINIT there is no way back. Pairs with
+ * pcpuref_switch_to_percpu(). From percpu_ref_switch_to_atomic().
  *
  * Context: any but NMI; never sleeps.
  * Return: true, or false when refused (too many different callbacks waiting, or
@@ -2899,7 +2904,8 @@ EXPORT_SYMBOL_GPL(pcpuref_switch_to_atomic);
  * @ref: an initialised reference, in any state
  *
  * When it returns 0 the count is exact and contains no reference of the switch
- * itself. From percpu_ref_switch_to_atomic_sync(). Uses an expedited grace
+ * itself. Pairs with pcpuref_switch_to_percpu(). From
+ * percpu_ref_switch_to_atomic_sync(). Uses an expedited grace
  * period unless a switch is in flight already.
  *
  * Context: task, may sleep.
@@ -2935,7 +2941,8 @@ EXPORT_SYMBOL_GPL(pcpuref_switch_to_atomic_sync);
  * @ref: an initialised reference with %PCPUREF_ALLOW_REINIT
  *
  * Of a live reference at once, or when the switch in flight is over; of a dying
- * one when it is next brought to life. From percpu_ref_switch_to_percpu().
+ * one when it is next brought to life. Pairs with pcpuref_switch_to_atomic().
+ * From percpu_ref_switch_to_percpu().
  *
  * Context: any but NMI; never sleeps.
  * Return: true, or false when refused (not allowed, or after exit; reported).
@@ -3195,6 +3202,8 @@ EXPORT_SYMBOL_GPL(pcpuref_walk_next);
 /**
  * pcpuref_walk_end - stop looking
  * @walk: where the walk is; may be at the end or not begun
+ *
+ * Pairs with pcpuref_walk_next().
  *
  * Context: any but NMI.
  */

@@ -161,7 +161,8 @@ struct pcpuref {
  * @gfp: for the two allocations; with GFP_KERNEL it may sleep
  * @name: what messages call it; must stay valid until exit
  *
- * See pcpuref_init(), which takes the name from the source.
+ * See pcpuref_init(), which takes the name from the source. Pairs with
+ * pcpuref_exit(), too.
  *
  * Context: as @gfp allows; not NMI.
  * Return: 0; -EINVAL without @release or with unknown @flags; -ENOMEM;
@@ -210,7 +211,7 @@ int pcpuref_kill_and_wait_timeout(struct pcpuref *ref, unsigned long timeout);
  * pcpuref_kill - drop the initial reference
  * @ref: a live reference
  *
- * pcpuref_kill_and_confirm() without a callback.
+ * pcpuref_kill_and_confirm() without a callback. Pairs with pcpuref_init().
  *
  * Context: any but NMI; never sleeps.
  * Return: true, or false when refused (not live; reported).
@@ -480,7 +481,7 @@ static __always_inline bool __must_check pcpuref_tryget(struct pcpuref *ref)
  * pcpuref_get_unless_zero - take a reference unless the count is zero
  * @ref: an initialised or exited reference in memory that cannot go away
  *
- * pcpuref_tryget() by the name that kref has for it.
+ * pcpuref_tryget() by the name that kref has for it. Pairs with pcpuref_put().
  *
  * Context: any.
  * Return: true if taken; false if the count is zero or after exit.

@@ -169,8 +169,8 @@ bool __pcpuref_kref_put_unless_last(struct pcpuref_kref *kref);
  * @release: called with @mutex held, which it must unlock
  * @mutex: what lookups hold
  *
- * The mutex is taken only when the count may come to zero. From
- * kref_put_mutex().
+ * The mutex is taken only when the count may come to zero. Pairs with
+ * pcpuref_kref_get() and its kin. From kref_put_mutex().
  *
  * Context: task, may sleep.
  * Return: 1 if @release was called, else 0.
@@ -195,7 +195,8 @@ pcpuref_kref_put_mutex(struct pcpuref_kref *kref,
  * @release: called with @lock held, which it must unlock
  * @lock: what lookups hold
  *
- * The lock is taken only when the count may come to zero. From kref_put_lock().
+ * The lock is taken only when the count may come to zero. Pairs with
+ * pcpuref_kref_get() and its kin. From kref_put_lock().
  *
  * Context: any in which spin_lock(@lock) is right.
  * Return: 1 if @release was called, else 0.

@@ -467,8 +467,8 @@ static void track(struct pcpuref *ref, struct pcpuref_token *token, gfp_t gfp)
  * @token: filled; to be given to pcpuref_put_tracked()
  * @gfp: for what is remembered
  *
- * Without memory the reference is taken, but not remembered. From the kernel's
- * ref_tracker.
+ * Without memory the reference is taken, but not remembered. Pairs with
+ * pcpuref_put_tracked(). From the kernel's ref_tracker.
  *
  * Context: as @gfp allows; not NMI.
  */
@@ -484,6 +484,8 @@ EXPORT_SYMBOL_GPL(pcpuref_get_tracked);
  * @ref: an initialised or exited reference in memory that cannot go away
  * @token: filled if taken; to be given to pcpuref_put_tracked()
  * @gfp: for what is remembered
+ *
+ * Pairs with pcpuref_put_tracked().
  *
  * Context: as @gfp allows; not NMI.
  * Return: true if taken; false if the count is zero or after exit.
@@ -502,6 +504,8 @@ EXPORT_SYMBOL_GPL(pcpuref_tryget_tracked);
  * @ref: an initialised or exited reference in memory that cannot go away
  * @token: filled if taken; to be given to pcpuref_put_tracked()
  * @gfp: for what is remembered
+ *
+ * Pairs with pcpuref_put_tracked().
  *
  * Context: as @gfp allows; not NMI.
  * Return: true if taken; false if killed or after exit.
@@ -549,8 +553,8 @@ static noinline void report_token(const char *what, struct pcpuref *ref,
  *
  * A token that has been put already, that was never filled, or that is of
  * another reference or of one that has exited is reported, and nothing is put:
- * the object leaks rather
- * than being freed in use.
+ * the object leaks rather than being freed in use. Pairs with
+ * pcpuref_get_tracked() and its kin.
  *
  * Context: any that the release function allows, but NMI.
  * Return: true if put, false if that was misuse.

@@ -298,7 +298,7 @@ static void token_left_at_exit(struct test *t)
 	EXPECT(t, pcpuref_kill_sync(&ref) == 0);
 	pr_info("pcpuref-expect: misuse: exit with references out: name=held\n");
 	pcpuref_exit(&ref);
-	pr_info("pcpuref-expect: misuse: token of an exited reference: \n");
+	pr_info("pcpuref-expect: misuse: token of an exited reference:\n");
 	EXPECT(t, !pcpuref_put_tracked(&ref, &token));
 }
 
@@ -318,7 +318,7 @@ static void token_of_an_earlier_life(struct test *t)
 	end(t, &ref, 0);
 	if (!begin(t, &ref))
 		return;
-	pr_info("pcpuref-expect: misuse: token of an exited reference: \n");
+	pr_info("pcpuref-expect: misuse: token of an exited reference:\n");
 	EXPECT(t, !pcpuref_put_tracked(&ref, &token));
 	EXPECT_EQ(t, pcpuref_read(&ref), 1);
 	end(t, &ref, 0);
