@@ -1107,7 +1107,7 @@ static void __pcpuref_synchronize(bool tasks)
 	synchronize_rcu_expedited();
 }
 
-/* Take what waits on one CPU. Return: for how many it matters. */
+/* Take what waits on one CPU, if it is not only to be freed. Return: how many. */
 static unsigned int __pcpuref_take_all(struct gather *gather)
 {
 	unsigned int i, waits = 0;
@@ -1123,7 +1123,7 @@ static unsigned int __pcpuref_take_all(struct gather *gather)
 			continue;
 		raw_spin_lock_irqsave(&batch->lock, flags);
 		waits += batch->waits;
-		first = __pcpuref_take(batch);
+		first = batch->waits ? __pcpuref_take(batch) : NULL;
 		if (first) {
 			if (!gather->taken)
 				gather->last_taken = batch->last;
@@ -1146,6 +1146,8 @@ static void __pcpuref_hurry_work(struct work_struct *work)
 		waits += __pcpuref_take_all(per_cpu_ptr(gathers, cpu));
 		cond_resched();
 	}
+	if (!waits)
+		return;
 	synchronize_rcu_expedited();
 	for_each_possible_cpu(cpu) {
 		gather = per_cpu_ptr(gathers, cpu);
