@@ -132,6 +132,27 @@ static void pcpuref_life_test_init_again(struct kunit *test)
 	}
 }
 
+/* What the next init gets is as good as new, whatever was left in it. */
+static void pcpuref_life_test_memory_is_used_again(struct kunit *test)
+{
+	struct counted *c = counted_new(test, 0);
+	struct pcpuref_data *data = c->ref.data;
+
+	pcpuref_get_many(&c->ref, 5);
+	EXPECT_REPORT_COUNT(test, "exit with references out", 5);
+	pcpuref_exit(&c->ref);
+	pcpuref_barrier();
+
+	counted_clear(c);
+	KUNIT_ASSERT_EQ(test, counted_init(c, 0), 0);
+	/* With several CPUs it may have come to another one. */
+	if (num_possible_cpus() == 1 && !IS_ENABLED(CONFIG_KASAN))
+		KUNIT_EXPECT_PTR_EQ(test, c->ref.data, data);
+	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
+	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
+	KUNIT_EXPECT_EQ(test, released(c), 1);
+}
+
 static void pcpuref_life_test_cancel_init(struct kunit *test)
 {
 	static const unsigned int flags[] = {
@@ -876,6 +897,7 @@ static struct kunit_case pcpuref_life_cases[] = {
 	KUNIT_CASE(pcpuref_life_test_exit_zeroed),
 	KUNIT_CASE(pcpuref_life_test_init_nonzeroed),
 	KUNIT_CASE(pcpuref_life_test_init_again),
+	KUNIT_CASE(pcpuref_life_test_memory_is_used_again),
 	KUNIT_CASE(pcpuref_life_test_cancel_init),
 	KUNIT_CASE(pcpuref_life_test_init_without_release),
 	KUNIT_CASE(pcpuref_life_test_init_unknown_flags),
