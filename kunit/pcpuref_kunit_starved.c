@@ -236,6 +236,28 @@ static void pcpuref_starved_test_kill_twice(struct kunit *test)
 	expect_end(test, c, 1, 0);
 }
 
+/* Who is refused has brought the memory all the same, and goes away. */
+static noinline void kill_again(struct counted *c)
+{
+	EXPECT_LATER(!pcpuref_kill(&c->ref));
+	barrier();
+}
+
+static void pcpuref_starved_test_brought_by_refused(struct kunit *test)
+{
+	struct counted *c = lazy(test, 0);
+
+	EXPECT_REPORT_BY(test, "kill of a dying reference", 0, "kill_again");
+	preempt_disable();
+	use_up_memory();
+	EXPECT_LATER(pcpuref_kill_and_confirm(&c->ref, counted_confirm));
+	give_memory_back();
+	kill_again(c);
+	expect_recorded(c, 1);
+	preempt_enable();
+	expect_end(test, c, 1, 1);
+}
+
 static void ask_exit(struct counted *c)
 {
 	ask_confirm(c);
@@ -291,6 +313,7 @@ static struct kunit_case pcpuref_starved_cases[] = {
 	KUNIT_CASE(pcpuref_starved_test_resurrect),
 	KUNIT_CASE(pcpuref_starved_test_second_confirm),
 	KUNIT_CASE(pcpuref_starved_test_kill_twice),
+	KUNIT_CASE(pcpuref_starved_test_brought_by_refused),
 	KUNIT_CASE(pcpuref_starved_test_exit),
 	KUNIT_CASE(pcpuref_starved_test_put_too_many_G6),
 	KUNIT_CASE(pcpuref_starved_test_wait),
