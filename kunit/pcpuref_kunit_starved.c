@@ -62,7 +62,7 @@ static void give_memory_back(void)
  * Ask it of @c without memory. Nobody else runs on this CPU until there is
  * memory again: else they would miss it.
  */
-static void ask_without_memory(struct counted *c, void (*ask)(struct counted *c))
+static noinline void ask_without_memory(struct counted *c, void (*ask)(struct counted *c))
 {
 	preempt_disable();
 	use_up_memory();
@@ -99,7 +99,7 @@ static void expect_end(struct kunit *test, struct counted *c, int releases, int 
 		KUNIT_EXPECT_LT(test, c->confirmed_at, c->released_at);
 }
 
-static void ask_kill(struct counted *c)
+static noinline void ask_kill(struct counted *c)
 {
 	EXPECT_LATER(pcpuref_kill(&c->ref));
 	/* The initial reference is dropped later: this is what the suite is about. */
@@ -120,7 +120,7 @@ static void pcpuref_starved_test_kill(struct kunit *test)
 }
 
 /* The last put comes before the memory does: it does not release. */
-static void ask_kill_held(struct counted *c)
+static noinline void ask_kill_held(struct counted *c)
 {
 	EXPECT_LATER(pcpuref_kill(&c->ref));
 	expect_recorded(c, 3);
@@ -138,7 +138,7 @@ static void pcpuref_starved_test_kill_held(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, c->in_release.task);
 }
 
-static void ask_confirm(struct counted *c)
+static noinline void ask_confirm(struct counted *c)
 {
 	EXPECT_LATER(pcpuref_kill_and_confirm(&c->ref, counted_confirm));
 	expect_recorded(c, 1);
@@ -152,7 +152,7 @@ static void pcpuref_starved_test_confirm(struct kunit *test)
 	expect_end(test, c, 1, 1);
 }
 
-static void ask_switch(struct counted *c)
+static noinline void ask_switch(struct counted *c)
 {
 	EXPECT_LATER(pcpuref_switch_to_atomic(&c->ref, counted_confirm));
 	EXPECT_LATER(confirmed(c) == 0);
@@ -173,7 +173,7 @@ static void pcpuref_starved_test_switch(struct kunit *test)
 }
 
 /* Undone before it was done: but the confirmation was promised. */
-static void ask_resurrect(struct counted *c)
+static noinline void ask_resurrect(struct counted *c)
 {
 	EXPECT_LATER(pcpuref_kill_and_confirm(&c->ref, counted_confirm));
 	EXPECT_LATER(pcpuref_resurrect(&c->ref));
@@ -197,7 +197,7 @@ static void pcpuref_starved_test_resurrect(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, released(c), 2);
 }
 
-static void ask_again(struct counted *c)
+static noinline void ask_again(struct counted *c)
 {
 	ask_resurrect(c);
 	/* The same may be promised again; for another there is no room. */
@@ -219,7 +219,7 @@ static void pcpuref_starved_test_second_confirm(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&c->confirmed[1]), 0);
 }
 
-static void ask_kill_twice(struct counted *c)
+static noinline void ask_kill_twice(struct counted *c)
 {
 	EXPECT_LATER(pcpuref_kill(&c->ref));
 	EXPECT_LATER(!pcpuref_kill(&c->ref));
@@ -258,7 +258,7 @@ static void pcpuref_starved_test_brought_by_refused(struct kunit *test)
 	expect_end(test, c, 1, 1);
 }
 
-static void ask_exit(struct counted *c)
+static noinline void ask_exit(struct counted *c)
 {
 	ask_confirm(c);
 	pcpuref_exit(&c->ref);
@@ -275,7 +275,7 @@ static void pcpuref_starved_test_exit(struct kunit *test)
 	expect_end(test, c, 0, 0);
 }
 
-static void ask_too_many_puts(struct counted *c)
+static noinline void ask_too_many_puts(struct counted *c)
 {
 	EXPECT_LATER(pcpuref_kill(&c->ref));
 	pcpuref_put(&c->ref);
