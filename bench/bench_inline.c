@@ -2,10 +2,7 @@
 /* Gets and puts that are inline in atomic mode, too. */
 #define PCPUREF_INLINE_ATOMIC
 
-#include <linux/compiler.h>
-
 #include "bench_variants.h"
-#include "pcpuref.h"
 
 static struct pcpuref ref;
 
@@ -25,23 +22,12 @@ void inline_exit(void)
 
 void inline_get_put(unsigned int n)
 {
-	while (n--) {
-		pcpuref_get(&ref);
-		barrier();
-		pcpuref_put(&ref);
-		barrier();
-	}
+	loop_get_put(&ref, n);
 }
 
 void inline_live_put(unsigned int n)
 {
-	while (n--) {
-		if (!pcpuref_tryget_live(&ref))
-			return;
-		barrier();
-		pcpuref_put(&ref);
-		barrier();
-	}
+	loop_live_put(&ref, n);
 }
 
 void inline_one_get(struct pcpuref *one)

@@ -2,12 +2,10 @@
 /* Gets and puts that may be preempted, and what a kill of them costs. */
 #define PCPUREF_READERS_TASKS
 
-#include <linux/compiler.h>
 #include <linux/completion.h>
 #include <linux/ktime.h>
 
 #include "bench_variants.h"
-#include "pcpuref.h"
 
 static struct pcpuref ref, victim;
 static DECLARE_COMPLETION(released);
@@ -33,23 +31,12 @@ void tasks_exit(void)
 
 void tasks_get_put(unsigned int n)
 {
-	while (n--) {
-		pcpuref_get(&ref);
-		barrier();
-		pcpuref_put(&ref);
-		barrier();
-	}
+	loop_get_put(&ref, n);
 }
 
 void tasks_live_put(unsigned int n)
 {
-	while (n--) {
-		if (!pcpuref_tryget_live(&ref))
-			return;
-		barrier();
-		pcpuref_put(&ref);
-		barrier();
-	}
+	loop_live_put(&ref, n);
 }
 
 u64 tasks_release(void)

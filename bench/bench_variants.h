@@ -3,9 +3,32 @@
 #ifndef BENCH_VARIANTS_H
 #define BENCH_VARIANTS_H
 
+#include <linux/compiler.h>
 #include <linux/types.h>
 
-struct pcpuref;
+#include "pcpuref.h"
+
+/* The loops, as the file that includes this is compiled. */
+static __always_inline void loop_get_put(struct pcpuref *ref, unsigned int n)
+{
+	while (n--) {
+		pcpuref_get(ref);
+		barrier();
+		pcpuref_put(ref);
+		barrier();
+	}
+}
+
+static __always_inline void loop_live_put(struct pcpuref *ref, unsigned int n)
+{
+	while (n--) {
+		if (!pcpuref_tryget_live(ref))
+			return;
+		barrier();
+		pcpuref_put(ref);
+		barrier();
+	}
+}
 
 int tasks_init(void);
 void tasks_exit(void);
