@@ -313,6 +313,8 @@ struct gather {
 	struct rcu_head		*last_taken;
 	struct rcu_head		*ready;		/* for @finish */
 	struct work_struct	finish;
+	unsigned long		begun;		/* grace periods, not of _sync calls, */
+	unsigned long		ended;		/* and those that are seen to */
 };
 
 /* Data that nobody uses any more, with counters at zero if it has any. */
@@ -1754,6 +1756,9 @@ static void __pcpuref_grace_period_over(struct pcpuref_data *d)
 static void __pcpuref_grace_period_passed(struct rcu_head *head)
 {
 	__pcpuref_grace_period_over(container_of(head, struct pcpuref_more, rcu)->d);
+	/* After what it led to has begun: pairs with __pcpuref_in_flight(). */
+	smp_mb();
+	this_cpu_inc(gathers->ended);
 }
 
 static void __pcpuref_sched_after_tasks(struct rcu_head *head)
@@ -1770,6 +1775,7 @@ static void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync)
 	bool expedite = sync && (todo & TODO_GRACE_PERIOD);
 
 	if ((todo & TODO_GRACE_PERIOD) && !expedite) {
+		this_cpu_inc(gathers->begun);
 		if (unlikely(__pcpuref_readers(d)))
 			pcpuref_call_rcu_tasks(&d->more->rcu, __pcpuref_sched_after_tasks);
 		else
@@ -3404,6 +3410,22 @@ bool pcpuref_dump_id(u64 id)
 }
 EXPORT_SYMBOL_GPL(pcpuref_dump_id);
 
+/* Sums that do not stand still; but what is not in the second was not in the first. */
+static bool __pcpuref_in_flight(void)
+{
+	unsigned long begun = 0, ended = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		ended += READ_ONCE(per_cpu_ptr(gathers, cpu)->ended);
+	/* Pairs with the smp_mb() in __pcpuref_grace_period_passed(). */
+	smp_mb();
+	for_each_possible_cpu(cpu)
+		begun += READ_ONCE(per_cpu_ptr(gathers, cpu)->begun);
+
+	return begun != ended;
+}
+
 /**
  * pcpuref_barrier - wait until no callback is in flight
  *
@@ -3419,16 +3441,17 @@ EXPORT_SYMBOL_GPL(pcpuref_dump_id);
  */
 void pcpuref_barrier(void)
 {
-	int round, cpu;
+	int cpu, round = 0;
 
 	might_sleep();
 
 	/*
 	 * The end of a grace period may start one more, for requests that were
 	 * recorded while it was under way, and either may queue a release. And a
-	 * batch may wait twice more: see Documentation/design.rst.
+	 * batch may wait twice more: see Documentation/design.rst. What others
+	 * begin meanwhile is not waited for longer than that.
 	 */
-	for (round = 0; round < 8; round++) {
+	do {
 		if (READ_ONCE(readers_tasks_used))
 			pcpuref_rcu_barrier_tasks();
 		rcu_barrier();
@@ -3436,10 +3459,11 @@ void pcpuref_barrier(void)
 			pcpuref_irq_work_sync(per_cpu_ptr(&deferred_work, cpu));
 		flush_work(&hurry_work);
 		flush_work(&hot_work);
-		/* What runs in it may queue a release in it. */
 		flush_workqueue(release_wq);
-		flush_workqueue(release_wq);
-	}
+	} while (__pcpuref_in_flight() && ++round < 8);
+	/* The releases that the last of them have left to it, or what runs in it. */
+	flush_workqueue(release_wq);
+	flush_workqueue(release_wq);
 }
 EXPORT_SYMBOL_GPL(pcpuref_barrier);
 
