@@ -16,7 +16,7 @@ eval "$assignments"
 work_dir "demo-$kernel"
 log=$work/console.log
 
-"$top/scripts/build-modules.sh" "$KDIR" "$work/build" samples
+"$top/scripts/build-modules.sh" "$KDIR" "$work/build" holders samples
 rm -rf "$work/modules"
 mkdir "$work/modules"
 find "$work/build" -name '*.ko' -exec cp {} "$work/modules/" \;
