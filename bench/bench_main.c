@@ -535,6 +535,61 @@ static u64 ours_mass(void)
 	return ns;
 }
 
+/*
+ * Whole lives, many at a time: init, kill, release, exit, and what they leave to
+ * be freed. One figure is the mean of all.
+ */
+static u64 theirs_life(void)
+{
+	u64 start = ktime_get_ns();
+	unsigned int i, n;
+
+	reinit_completion(&done);
+	atomic_set(&alive, mass);
+	for (n = 0; n < mass; n++)
+		if (percpu_ref_init(&their_mass[n], dead_theirs, 0, GFP_KERNEL))
+			break;
+	for (i = 0; i < n; i++)
+		percpu_ref_kill(&their_mass[i]);
+	if (n == mass)
+		wait_for_completion(&done);
+	rcu_barrier();
+	for (i = 0; i < n; i++)
+		percpu_ref_exit(&their_mass[i]);
+	return n == mass ? div_u64(ktime_get_ns() - start, mass) : 0;
+}
+
+static u64 ours_life_flags(unsigned int flags)
+{
+	u64 start = ktime_get_ns();
+	unsigned int i, n;
+
+	reinit_completion(&done);
+	atomic_set(&alive, mass);
+	for (n = 0; n < mass; n++)
+		if (pcpuref_init(&our_mass[n], dead_ours, flags, GFP_KERNEL))
+			break;
+	for (i = 0; i < n; i++)
+		pcpuref_kill(&our_mass[i]);
+	if (n == mass)
+		wait_for_completion(&done);
+	pcpuref_barrier();
+	for (i = 0; i < n; i++)
+		pcpuref_exit(&our_mass[i]);
+	rcu_barrier();
+	return n == mass ? div_u64(ktime_get_ns() - start, mass) : 0;
+}
+
+static u64 ours_life(void)
+{
+	return ours_life_flags(0);
+}
+
+static u64 ours_lazy_life(void)
+{
+	return ours_life_flags(PCPUREF_INIT_LAZY);
+}
+
 /* @times of the rounds are enough for what takes long. */
 static int measure_steps(const char *row, struct subject *subjects, unsigned int n,
 			 unsigned int times)
@@ -763,6 +818,11 @@ static struct subject mass_kill[] = {
 	STEP("percpu_ref", theirs_mass, 0), STEP("pcpuref", ours_mass, 1),
 };
 
+static struct subject life[] = {
+	STEP("percpu_ref", theirs_life, 0), STEP("pcpuref", ours_life, 1),
+	STEP("pcpuref lazy", ours_lazy_life, 2),
+};
+
 static int run(bool tasks)
 {
 	int err;
@@ -782,6 +842,7 @@ static int run(bool tasks)
 				   ARRAY_SIZE(to_release) - !tasks, rounds);
 	err = err ?: measure_steps("atomic and back", round_trip, ARRAY_SIZE(round_trip), rounds);
 	err = err ?: measure_steps("mass kill", mass_kill, ARRAY_SIZE(mass_kill), 11);
+	err = err ?: measure_steps("life", life, ARRAY_SIZE(life), 11);
 	err = err ?: measure_hot();
 	err = err ?: measure_bytes();
 	if (million)
