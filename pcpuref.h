@@ -26,8 +26,7 @@
  * Misuse is reported once for each reference and kind, as a warning that
  * begins with "pcpuref: misuse:" and names the reference, its release function
  * and the caller. After that the count sticks: the object leaks, it is never
- * freed in use. (The caller is the return address: of a call that ends a
- * function, other than a get, put or kill, it can be one frame further up.)
+ * freed in use.
  *
  * The interface follows the kernel's percpu_ref; what differs is said at each
  * function. Documentation/design.rst has the argument why it works.
@@ -42,15 +41,19 @@
 #include <linux/gfp.h>
 #include <linux/init.h>
 #include <linux/irqflags.h>	/* with cleanup.h, where the kernel has it */
+#include <linux/limits.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/types.h>
 
+#include "pcpuref_kernel.h"
+
 #define PCPUREF_VERSION "0.1.0"
 
 struct pcpuref;
 struct pcpuref_data;
+struct pcpuref_client;
 
 /**
  * typedef pcpuref_func_t - a release or a confirm callback
@@ -76,14 +79,20 @@ typedef void (pcpuref_func_t)(struct pcpuref *ref);
  *	it to life. Implies %PCPUREF_ALLOW_REINIT.
  * @PCPUREF_ALLOW_REINIT: keep the per-CPU memory when the reference dies, so
  *	that reinit, resurrect and switch_to_percpu can use it again.
- * @PCPUREF_RELEASE_WORK: call release from a workqueue, where it may sleep.
+ * @PCPUREF_RELEASE_WORK: call release in process context, where it may do what
+ *	is allowed there: sleep, flush works, destroy a workqueue, wait for the
+ *	release of another reference. No other release waits for it.
  * @PCPUREF_INIT_LAZY: start without per-CPU memory, in atomic mode, and go to
  *	per-CPU mode when gets are frequent: about a hundred thousand in a
  *	second. Any context's gets count; the memory is allocated by a
  *	workqueue, and when there is none the reference stays as it is. A
- *	reference that has become per-CPU does not go back by itself. Until it
- *	is hot, killed or switched it is 128 bytes in all. A kill or switch
- *	that finds no memory for more takes effect when there is some again.
+ *	reference that has become per-CPU does not go back by itself.
+ * @PCPUREF_ALLOW_ZERO: count users that come and go. The initial reference is
+ *	the caller's, who may put it at any time; pcpuref_kill() drops it if not.
+ *	While the reference is live, zero is a count like others: a get may leave
+ *	it again, tryget fails at it in atomic mode, and release is called each
+ *	time that it is seen in atomic mode. pcpuref_switch_to_atomic_sync() and
+ *	pcpuref_is_zero() tell whether anybody is in. A count below zero is misuse.
  */
 enum pcpuref_flags {
 	PCPUREF_INIT_ATOMIC	= BIT(0),
@@ -91,6 +100,7 @@ enum pcpuref_flags {
 	PCPUREF_ALLOW_REINIT	= BIT(2),
 	PCPUREF_RELEASE_WORK	= BIT(3),
 	PCPUREF_INIT_LAZY	= BIT(4),
+	PCPUREF_ALLOW_ZERO	= BIT(5),
 };
 
 /* Tags in the low bits of pcpuref.word; an untagged word is per-CPU mode. */
@@ -131,17 +141,65 @@ struct pcpuref {
 
 /* --- Life ----------------------------------------------------------------- */
 
+/*
+ * Calls that report misuse name the address they return to. Each of them stands
+ * in an inline function that does something afterwards: so the compiler cannot
+ * make a tail call of it, which would name the caller's caller.
+ */
+#define __pcpuref_called(type, call)					\
+({									\
+	type __result = (call);						\
+									\
+	barrier();							\
+	__result;							\
+})
+
+/*
+ * Where in the source a reference is initialised, and in which module: what
+ * tables and reports show, and how the core knows whose references are left
+ * when a module goes away.
+ */
+struct pcpuref_site {
+	const char		*name;		/* NULL: the caller's, to be copied */
+	const char		*module;
+	const char		*file;
+	const char		*function;
+	unsigned int		line;
+	unsigned char		readers;
+	struct module		*owner;
+	struct pcpuref_client	*client;	/* filled in by the core */
+};
+
+int __must_check __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
+				unsigned int flags, gfp_t gfp, const char *name,
+				struct pcpuref_site *site);
+void __pcpuref_cancel_init(struct pcpuref *ref);
+void __pcpuref_exit(struct pcpuref *ref);
+bool __pcpuref_kill_and_confirm(struct pcpuref *ref, pcpuref_func_t *confirm);
+int __pcpuref_kill_sync(struct pcpuref *ref);
+int __pcpuref_kill_and_wait(struct pcpuref *ref, unsigned long timeout);
+bool __pcpuref_reinit(struct pcpuref *ref);
+bool __pcpuref_resurrect(struct pcpuref *ref);
+bool __pcpuref_switch_to_atomic(struct pcpuref *ref, pcpuref_func_t *confirm);
+int __pcpuref_switch_to_atomic_sync(struct pcpuref *ref);
+bool __pcpuref_switch_to_percpu(struct pcpuref *ref);
+void __pcpuref_dump(struct pcpuref *ref);
+void __pcpuref_barrier(struct module *owner);
+
 /**
  * pcpuref_init - initialise a reference
  * @ref: the reference; its memory need not be zeroed
  * @release: called when the last reference has gone, once in each life
  * @flags: of &enum pcpuref_flags, or 0
- * @gfp: for the two allocations; with GFP_KERNEL it may sleep
+ * @gfp: for the allocations; with GFP_KERNEL it may sleep
  *
  * The reference starts in per-CPU mode with a count of one, the initial
- * reference, which only pcpuref_kill() and its kin drop. Its name in messages
- * is the expression given as @ref; see pcpuref_init_named().
+ * reference, which only pcpuref_kill() and its kin drop (but see
+ * %PCPUREF_ALLOW_ZERO). Its name in messages is the expression given as @ref;
+ * see pcpuref_init_named(). Of a reference that is initialised already it is
+ * reported, unless the memory has been zeroed since; the one before leaks.
  *
+ * Nothing is allocated later on, so no other call can fail for lack of memory.
  * Pairs with pcpuref_exit(), or with pcpuref_cancel_init() while unused.
  * From percpu_ref_init().
  *
@@ -158,8 +216,8 @@ struct pcpuref {
  * @ref: the reference; its memory need not be zeroed
  * @release: called when the last reference has gone, once in each life
  * @flags: of &enum pcpuref_flags, or 0
- * @gfp: for the two allocations; with GFP_KERNEL it may sleep
- * @name: what messages call it; must stay valid until exit
+ * @gfp: for the allocations; with GFP_KERNEL it may sleep
+ * @label: what messages call it; copied, unless it is a literal
  *
  * See pcpuref_init(), which takes the name from the source. Pairs with
  * pcpuref_exit(), too.
@@ -169,43 +227,89 @@ struct pcpuref {
  * -EOPNOTSUPP if this kernel has no grace period for PCPUREF_READERS_TASKS. After
  * an error nothing is held, and pcpuref_exit() is allowed but not needed.
  */
-#define pcpuref_init_named(ref, release, flags, gfp, name)		\
-({									\
-	static const struct pcpuref_site __pcpuref_site = {		\
-		.module = KBUILD_MODNAME,				\
-		.file = __FILE__,					\
-		.function = __func__,					\
-		.line = __LINE__,					\
-		.owner = THIS_MODULE,					\
-		.readers = __PCPUREF_READERS,				\
-	};								\
-	__pcpuref_init(ref, release, flags, gfp, name, &__pcpuref_site);\
-})
+#define pcpuref_init_named(ref, release, flags, gfp, label)		\
+	__pcpuref_init_at(ref, release, flags, gfp, label, ({		\
+		static struct pcpuref_site __pcpuref_site = {		\
+			.name = __builtin_constant_p(label) ? (label) : NULL, \
+			.module = KBUILD_MODNAME,			\
+			.file = __FILE__,				\
+			.function = __func__,				\
+			.line = __LINE__,				\
+			.readers = __PCPUREF_READERS,			\
+			.owner = THIS_MODULE,				\
+		};							\
+		&__pcpuref_site;					\
+	}))
 
-/*
- * Where in the source a reference is initialised, and in which module: what
- * tables and reports show, and how the core knows whose references are left
- * when a module goes away.
+static __always_inline int __must_check
+__pcpuref_init_at(struct pcpuref *ref, pcpuref_func_t *release, unsigned int flags,
+		  gfp_t gfp, const char *name, struct pcpuref_site *site)
+{
+	return __pcpuref_called(int, __pcpuref_init(ref, release, flags, gfp, name, site));
+}
+
+/**
+ * pcpuref_exit - give back what pcpuref_init() allocated
+ * @ref: a reference whose release has been called, or that nobody used
+ *
+ * Legal from release itself, and right after pcpuref_kill_and_wait(). Of a
+ * zeroed reference, one whose init failed, or one that has exited: harmless;
+ * the last is told in the log. With references out, during a switch, or before
+ * release was called it is reported; pending callbacks are then dropped, and
+ * sleepers return -ECANCELED. The object's memory may be freed afterwards.
+ *
+ * Pairs with pcpuref_init(). From percpu_ref_exit(), which must not be called
+ * from release in atomic mode.
+ *
+ * Context: any but NMI; never sleeps.
  */
-struct pcpuref_site {
-	const char	*module;
-	const char	*file;
-	const char	*function;
-	unsigned int	line;
-	struct module	*owner;
-	unsigned char	readers;
-};
+static __always_inline void pcpuref_exit(struct pcpuref *ref)
+{
+	__pcpuref_exit(ref);
+	barrier();
+}
 
-int __must_check __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
-				unsigned int flags, gfp_t gfp, const char *name,
-				const struct pcpuref_site *site);
-void pcpuref_cancel_init(struct pcpuref *ref);
-void pcpuref_exit(struct pcpuref *ref);
+/**
+ * pcpuref_cancel_init - undo an init that has come to nothing
+ * @ref: a reference that nobody has used since pcpuref_init()
+ *
+ * For error paths: release is not called. Use that has left a trace is
+ * reported. Pairs with pcpuref_init(). From the percpu_ref_cancel_init() of 2013.
+ *
+ * Context: any but NMI; never sleeps.
+ */
+static __always_inline void pcpuref_cancel_init(struct pcpuref *ref)
+{
+	__pcpuref_cancel_init(ref);
+	barrier();
+}
 
-bool pcpuref_kill_and_confirm(struct pcpuref *ref, pcpuref_func_t *confirm);
-int pcpuref_kill_sync(struct pcpuref *ref);
-int pcpuref_kill_and_wait(struct pcpuref *ref);
-int pcpuref_kill_and_wait_timeout(struct pcpuref *ref, unsigned long timeout);
+/**
+ * pcpuref_kill_and_confirm - drop the initial reference
+ * @ref: a live reference
+ * @confirm: called once when no CPU can get a live reference any more, or NULL
+ *
+ * From its return on, pcpuref_tryget_live() fails on this CPU; @confirm says
+ * that it fails on every CPU until somebody resurrects or reinitialises the
+ * reference. It comes after a full grace period in every mode, before the
+ * initial reference is dropped and thus before release. It must not sleep. If a
+ * switch is in flight, what the kill entails follows when that is over. Without
+ * @confirm, in atomic mode, the initial reference is dropped at once: release
+ * may then be called before this returns.
+ *
+ * At most three different callbacks can be waiting at a time; one more is
+ * refused and reported. Pairs with pcpuref_init(), pcpuref_reinit() and
+ * pcpuref_resurrect(). From percpu_ref_kill_and_confirm(), which sleeps when
+ * a switch is in flight, and in atomic mode confirms without a grace period.
+ *
+ * Context: any but NMI; never sleeps, keeps interrupts as they are.
+ * Return: true, or false when refused (not live, or too many; reported).
+ */
+static __always_inline bool pcpuref_kill_and_confirm(struct pcpuref *ref,
+						     pcpuref_func_t *confirm)
+{
+	return __pcpuref_called(bool, __pcpuref_kill_and_confirm(ref, confirm));
+}
 
 /**
  * pcpuref_kill - drop the initial reference
@@ -218,43 +322,211 @@ int pcpuref_kill_and_wait_timeout(struct pcpuref *ref, unsigned long timeout);
  */
 static __always_inline bool pcpuref_kill(struct pcpuref *ref)
 {
-	bool accepted = pcpuref_kill_and_confirm(ref, NULL);
-
-	/* As below at the slow paths: no tail call. */
-	barrier();
-	return accepted;
+	return pcpuref_kill_and_confirm(ref, NULL);
 }
 
-bool pcpuref_reinit(struct pcpuref *ref);
-bool pcpuref_resurrect(struct pcpuref *ref);
+/**
+ * pcpuref_kill_sync - drop the initial reference and wait for all CPUs to see it
+ * @ref: an initialised reference
+ *
+ * When it returns 0, pcpuref_tryget_live() fails on every CPU. Of a reference
+ * that is dying already it only waits. Uses an expedited grace period. Pairs
+ * as pcpuref_kill_and_confirm() does.
+ *
+ * Context: task, may sleep.
+ * Return: 0; -EINVAL after exit (reported).
+ */
+static __always_inline int pcpuref_kill_sync(struct pcpuref *ref)
+{
+	return __pcpuref_called(int, __pcpuref_kill_sync(ref));
+}
+
+/**
+ * pcpuref_kill_and_wait_timeout - kill and wait for the release, but not for ever
+ * @ref: an initialised reference
+ * @timeout: in jiffies; the grace period is not part of it
+ *
+ * After -ETIMEDOUT the reference is dying and intact: it may be called again to
+ * go on waiting, or the reference be resurrected. Pairs as
+ * pcpuref_kill_and_confirm() does.
+ *
+ * Context: task, may sleep.
+ * Return: as pcpuref_kill_and_wait(), or -ETIMEDOUT.
+ */
+static __always_inline int pcpuref_kill_and_wait_timeout(struct pcpuref *ref,
+							 unsigned long timeout)
+{
+	return __pcpuref_called(int, __pcpuref_kill_and_wait(ref, timeout));
+}
+
+/**
+ * pcpuref_kill_and_wait - drop the initial reference and wait for the release
+ * @ref: an initialised reference
+ *
+ * When it returns 0, release has returned: pcpuref_exit() and freeing the
+ * object are safe, and pcpuref_tryget_live() fails on every CPU. Of a reference
+ * that is dying already it only waits. Uses an expedited grace period, or none
+ * in atomic mode: an object that is looked up under RCU must still be freed by
+ * RCU. Not from release or confirm of the same reference, and not while holding
+ * a reference that only this caller would put. Pairs as
+ * pcpuref_kill_and_confirm() does.
+ *
+ * Context: task, may sleep.
+ * Return: 0; -EINVAL after exit (reported); -ECANCELED when another caller
+ * resurrects or exits the reference meanwhile; -ENOTRECOVERABLE when misuse has
+ * left it without a meaningful count, so that release never comes.
+ */
+static __always_inline int pcpuref_kill_and_wait(struct pcpuref *ref)
+{
+	return pcpuref_kill_and_wait_timeout(ref, LONG_MAX);
+}
+
+/**
+ * pcpuref_reinit - begin a new life
+ * @ref: a reference of which pcpuref_is_zero() is true
+ *
+ * In effect when it returns, also if a switch is in flight: it is live, and
+ * pcpuref_tryget_live() succeeds. It goes to per-CPU mode then, or when the
+ * switch is over, unless pcpuref_switch_to_atomic() or %PCPUREF_INIT_ATOMIC say
+ * otherwise. Legal from release. Needs %PCPUREF_ALLOW_REINIT; without it that is
+ * reported, and the new life is spent in atomic mode. Pairs with the next kill.
+ * From percpu_ref_reinit().
+ *
+ * Context: any but NMI; never sleeps.
+ * Return: true, or false when refused (live, or not zero; reported).
+ */
+static __always_inline bool pcpuref_reinit(struct pcpuref *ref)
+{
+	return __pcpuref_called(bool, __pcpuref_reinit(ref));
+}
+
+/**
+ * pcpuref_resurrect - undo a kill
+ * @ref: a killed reference, whether or not its count has reached zero
+ *
+ * In effect when it returns, also if a switch is in flight: the initial
+ * reference is held again, and pcpuref_tryget_live() succeeds. A confirm that
+ * the kill promised still comes, and says no more than that a grace period has
+ * passed since. If the count had reached zero, release comes for the life that
+ * ended, and this is pcpuref_reinit(). Needs %PCPUREF_ALLOW_REINIT, as that does.
+ * Pairs with the next kill. From percpu_ref_resurrect().
+ *
+ * Context: any but NMI; never sleeps.
+ * Return: true, or false when refused (live; reported).
+ */
+static __always_inline bool pcpuref_resurrect(struct pcpuref *ref)
+{
+	return __pcpuref_called(bool, __pcpuref_resurrect(ref));
+}
+
+/**
+ * pcpuref_barrier - wait until no callback is in flight
+ *
+ * For a client's module exit, after it has stopped to use its references: when
+ * this returns, no confirm and no release of a reference that the calling module
+ * has initialised is due or running that pcpuref itself calls (from RCU, after an
+ * NMI, in process context), those included that other callbacks led to, so their
+ * code may go away. What the client's own threads, timers and interrupt handlers
+ * call, a put for example, returns when they do: stop them first. Who goes on to
+ * kill or switch references of the module keeps it waiting. It does not wait for
+ * references that others still hold, nor for callbacks of other modules'
+ * references. Not from confirm or release.
+ *
+ * Context: task, may sleep for several grace periods.
+ */
+static inline void pcpuref_barrier(void)
+{
+	__pcpuref_barrier(THIS_MODULE);
+}
 
 /* --- Mode ----------------------------------------------------------------- */
 
-bool pcpuref_switch_to_atomic(struct pcpuref *ref, pcpuref_func_t *confirm);
-int pcpuref_switch_to_atomic_sync(struct pcpuref *ref);
-bool pcpuref_switch_to_percpu(struct pcpuref *ref);
+/**
+ * pcpuref_switch_to_atomic - count in the shared counter
+ * @ref: an initialised reference, in any state
+ * @confirm: called once, after a grace period, when the count is exact; or NULL
+ *
+ * Sticky: it stays in atomic mode, through deaths and lives, until
+ * pcpuref_switch_to_percpu(). @confirm must not sleep. Without
+ * %PCPUREF_ALLOW_REINIT there is no way back. Pairs with
+ * pcpuref_switch_to_percpu(). From percpu_ref_switch_to_atomic().
+ *
+ * Context: any but NMI; never sleeps.
+ * Return: true, or false when refused (too many different callbacks waiting, or
+ * after exit; reported).
+ */
+static __always_inline bool pcpuref_switch_to_atomic(struct pcpuref *ref,
+						     pcpuref_func_t *confirm)
+{
+	return __pcpuref_called(bool, __pcpuref_switch_to_atomic(ref, confirm));
+}
+
+/**
+ * pcpuref_switch_to_atomic_sync - the same, and wait for it
+ * @ref: an initialised reference, in any state
+ *
+ * When it returns 0 the count is exact and contains no reference of the switch
+ * itself. Pairs with pcpuref_switch_to_percpu(). From
+ * percpu_ref_switch_to_atomic_sync(). Uses an expedited grace
+ * period unless a switch is in flight already.
+ *
+ * Context: task, may sleep.
+ * Return: 0; -EINVAL after exit (reported); -ECANCELED if it exits meanwhile.
+ */
+static __always_inline int pcpuref_switch_to_atomic_sync(struct pcpuref *ref)
+{
+	return __pcpuref_called(int, __pcpuref_switch_to_atomic_sync(ref));
+}
+
+/**
+ * pcpuref_switch_to_percpu - undo pcpuref_switch_to_atomic()
+ * @ref: an initialised reference with %PCPUREF_ALLOW_REINIT
+ *
+ * Of a live reference at once, or when the switch in flight is over; of a dying
+ * one when it is next brought to life. Pairs with pcpuref_switch_to_atomic().
+ * From percpu_ref_switch_to_percpu().
+ *
+ * Context: any but NMI; never sleeps.
+ * Return: true, or false when refused (not allowed, or after exit; reported).
+ */
+static __always_inline bool pcpuref_switch_to_percpu(struct pcpuref *ref)
+{
+	return __pcpuref_called(bool, __pcpuref_switch_to_percpu(ref));
+}
 
 /* --- Looking -------------------------------------------------------------- */
 
 bool pcpuref_is_zero(struct pcpuref *ref);
 long pcpuref_read(struct pcpuref *ref);
-void pcpuref_dump(struct pcpuref *ref);
 
 /**
  * pcpuref_is_dying - has the reference been killed?
  * @ref: an initialised, an exited or a zeroed reference
  *
  * Context: any. From percpu_ref_is_dying().
- * Return: true from kill until a reinit or resurrect takes effect, and after
- * exit. Only a hint unless the caller excludes kill and resurrect.
+ * Return: true from kill until a reinit or resurrect, and after exit. Only a hint
+ * unless the caller excludes kill and resurrect.
  */
 static inline bool pcpuref_is_dying(struct pcpuref *ref)
 {
-	/* Pairs with the marked stores to the word in pcpuref.c. */
+	/* Pairs with the marked stores to the word in core/machine.c. */
 	return READ_ONCE(ref->word) & __PCPUREF_DEAD;
 }
 
-void pcpuref_barrier(void);
+/**
+ * pcpuref_dump - print everything that is known about a reference to the log
+ * @ref: an initialised or exited reference
+ *
+ * For a client's own debug code. Modules that attach to the tracepoint
+ * pcpuref_dump add what they know: the last events, the holders.
+ *
+ * Context: any but NMI. It is many lines: not often with interrupts off.
+ */
+static __always_inline void pcpuref_dump(struct pcpuref *ref)
+{
+	__pcpuref_dump(ref);
+	barrier();
+}
 
 /* --- Gets and puts -------------------------------------------------------- */
 
@@ -264,23 +536,16 @@ void pcpuref_barrier(void);
  * address they return to. A barrier() after the call keeps the compiler from
  * making it a tail call, which would name the caller's caller.
  */
-void __pcpuref_get_slow(struct pcpuref *ref);
-bool __pcpuref_tryget_slow(struct pcpuref *ref);
-bool __pcpuref_tryget_live_slow(struct pcpuref *ref);
-void __pcpuref_put_slow(struct pcpuref *ref);
-void __pcpuref_get_many_slow(struct pcpuref *ref, unsigned long nr);
-bool __pcpuref_tryget_many_slow(struct pcpuref *ref, unsigned long nr);
-bool __pcpuref_tryget_live_many_slow(struct pcpuref *ref, unsigned long nr);
-void __pcpuref_put_many_slow(struct pcpuref *ref, unsigned long nr);
+#define __PCPUREF_DECLARE_SLOW(type, op)				\
+	type __pcpuref_##op##_slow(struct pcpuref *ref);		\
+	type __pcpuref_##op##_many_slow(struct pcpuref *ref, unsigned long nr); \
+	type __pcpuref_##op##_slow_tasks(struct pcpuref *ref);		\
+	type __pcpuref_##op##_many_slow_tasks(struct pcpuref *ref, unsigned long nr)
 
-void __pcpuref_get_slow_tasks(struct pcpuref *ref);
-bool __pcpuref_tryget_slow_tasks(struct pcpuref *ref);
-bool __pcpuref_tryget_live_slow_tasks(struct pcpuref *ref);
-void __pcpuref_put_slow_tasks(struct pcpuref *ref);
-void __pcpuref_get_many_slow_tasks(struct pcpuref *ref, unsigned long nr);
-bool __pcpuref_tryget_many_slow_tasks(struct pcpuref *ref, unsigned long nr);
-bool __pcpuref_tryget_live_many_slow_tasks(struct pcpuref *ref, unsigned long nr);
-void __pcpuref_put_many_slow_tasks(struct pcpuref *ref, unsigned long nr);
+__PCPUREF_DECLARE_SLOW(void, get);
+__PCPUREF_DECLARE_SLOW(bool, tryget);
+__PCPUREF_DECLARE_SLOW(bool, tryget_live);
+__PCPUREF_DECLARE_SLOW(void, put);
 
 /* The same, after the count has been changed from @old. */
 void __pcpuref_got_odd(struct pcpuref *ref, struct pcpuref_data *data, long old,
@@ -288,10 +553,16 @@ void __pcpuref_got_odd(struct pcpuref *ref, struct pcpuref_data *data, long old,
 void __pcpuref_have_put_odd(struct pcpuref *ref, struct pcpuref_data *data, long old,
 			    unsigned long nr);
 
+#ifdef PCPUREF_READERS_TASKS
+#define __PCPUREF_SLOW(op)	__pcpuref_##op##_slow_tasks
+#else
+#define __PCPUREF_SLOW(op)	__pcpuref_##op##_slow
+#endif
+
 /* @nr of @ref. One is by far the most common number, and need not be told. */
 #define __pcpuref_slow(op)						\
-	(__builtin_constant_p(nr) && nr == 1 ? __pcpuref_##op##_slow(ref) : \
-					       __pcpuref_##op##_many_slow(ref, nr))
+	(__builtin_constant_p(nr) && nr == 1 ? __PCPUREF_SLOW(op)(ref) : \
+					       __PCPUREF_SLOW(op##_many)(ref, nr))
 
 #ifdef PCPUREF_READERS_TASKS
 /*
@@ -303,15 +574,6 @@ void __pcpuref_have_put_odd(struct pcpuref *ref, struct pcpuref_data *data, long
  * initialised it; those who are not are reported, and counted right.
  * Documentation/design.rst has the proof.
  */
-#define __pcpuref_get_slow		__pcpuref_get_slow_tasks
-#define __pcpuref_tryget_slow		__pcpuref_tryget_slow_tasks
-#define __pcpuref_tryget_live_slow	__pcpuref_tryget_live_slow_tasks
-#define __pcpuref_put_slow		__pcpuref_put_slow_tasks
-#define __pcpuref_get_many_slow		__pcpuref_get_many_slow_tasks
-#define __pcpuref_tryget_many_slow	__pcpuref_tryget_many_slow_tasks
-#define __pcpuref_tryget_live_many_slow	__pcpuref_tryget_live_many_slow_tasks
-#define __pcpuref_put_many_slow		__pcpuref_put_many_slow_tasks
-
 static __always_inline bool __pcpuref_add(struct pcpuref *ref, unsigned long nr)
 {
 	unsigned long word;
@@ -334,7 +596,7 @@ static __always_inline bool __pcpuref_add(struct pcpuref *ref, unsigned long nr)
  * Preemption stays disabled from the load of the word to the add, which makes
  * this a reader of the grace period that a switch to atomic mode waits for. The
  * word is loaded once: a second load could find a tag. Its store sides are the
- * smp_store_release() in __pcpuref_init() and in __pcpuref_to_percpu(); the
+ * smp_store_release() in __pcpuref_init() and in to_percpu() of the core; the
  * address dependency orders the add after them. this_cpu_add() is one
  * interrupt-safe instruction where the architecture has it, and interrupt-safe
  * everywhere.
@@ -343,12 +605,12 @@ static __always_inline bool __pcpuref_add(struct pcpuref *ref, unsigned long nr)
 {
 	unsigned long word;
 
-	preempt_disable_notrace();
+	pcpuref_preempt_disable();
 	word = READ_ONCE(ref->word);
 	if (unlikely(word & __PCPUREF_TAGS))
 		return false;
 	this_cpu_add(*(unsigned long __percpu *)word, nr);
-	preempt_enable_notrace();
+	pcpuref_preempt_enable();
 
 	return true;
 }
@@ -583,7 +845,7 @@ static __always_inline void pcpuref_put(struct pcpuref *ref)
 
 /* Accounts gets and puts by who does them; the same calls, the same meaning. */
 #ifdef PCPUREF_DEBUG
-#include "pcpuref_holders.h"
+#include "pcpuref_debug.h"
 #endif
 
 /* --- Scopes --------------------------------------------------------------- */

@@ -14,19 +14,136 @@
 #include "pcpuref.h"
 
 /**
+ * enum pcpuref_mode - how a reference counts
+ * @PCPUREF_MODE_NONE: not initialised, or exited
+ * @PCPUREF_MODE_PERCPU: in the per-CPU counters
+ * @PCPUREF_MODE_SWITCHING: in the shared counter, the others not added up yet
+ * @PCPUREF_MODE_ATOMIC: in the shared counter
+ */
+enum pcpuref_mode {
+	PCPUREF_MODE_NONE,
+	PCPUREF_MODE_PERCPU,
+	PCPUREF_MODE_SWITCHING,
+	PCPUREF_MODE_ATOMIC,
+};
+
+/**
+ * enum pcpuref_state - where a reference is in its life
+ * @PCPUREF_STATE_LIVE: not killed
+ * @PCPUREF_STATE_DYING: killed, and not at zero yet
+ * @PCPUREF_STATE_DEAD: at zero
+ * @PCPUREF_STATE_STUCK: misuse has made its count meaningless
+ */
+enum pcpuref_state {
+	PCPUREF_STATE_LIVE,
+	PCPUREF_STATE_DYING,
+	PCPUREF_STATE_DEAD,
+	PCPUREF_STATE_STUCK,
+};
+
+/**
+ * enum pcpuref_step - a step in the life of a reference
+ * @PCPUREF_STEP_INIT: pcpuref_init()
+ * @PCPUREF_STEP_SWITCH: between modes; one to atomic mode is two steps
+ * @PCPUREF_STEP_KILL: the kill was accepted
+ * @PCPUREF_STEP_CONFIRM: a confirm callback is about to be called
+ * @PCPUREF_STEP_RELEASE: release is about to be called
+ * @PCPUREF_STEP_REINIT: pcpuref_reinit()
+ * @PCPUREF_STEP_RESURRECT: pcpuref_resurrect()
+ * @PCPUREF_STEP_EXIT: pcpuref_exit()
+ * @PCPUREF_STEP_MISUSE: misuse is being reported
+ * @PCPUREF_STEP_DUMP: somebody asks for everything that is known
+ */
+enum pcpuref_step {
+	PCPUREF_STEP_INIT,
+	PCPUREF_STEP_SWITCH,
+	PCPUREF_STEP_KILL,
+	PCPUREF_STEP_CONFIRM,
+	PCPUREF_STEP_RELEASE,
+	PCPUREF_STEP_REINIT,
+	PCPUREF_STEP_RESURRECT,
+	PCPUREF_STEP_EXIT,
+	PCPUREF_STEP_MISUSE,
+	PCPUREF_STEP_DUMP,
+};
+
+/**
+ * enum pcpuref_misuse - kinds of misuse
+ * @PCPUREF_EXCESS_PUT: put without a reference
+ * @PCPUREF_GET_ON_ZERO: get on a released reference
+ * @PCPUREF_OVERFLOW: count overflow
+ * @PCPUREF_KILLED_TWICE: kill of a dying reference
+ * @PCPUREF_REINIT_LIVE: reinit of a live reference
+ * @PCPUREF_REINIT_NONZERO: reinit of a non-zero reference
+ * @PCPUREF_RESURRECT_LIVE: resurrect of a live reference
+ * @PCPUREF_NOT_ALLOWED: back to per-CPU mode without ALLOW_REINIT
+ * @PCPUREF_TOO_MANY_CONFIRMS: too many different confirm callbacks
+ * @PCPUREF_EXIT_HELD: exit with references out
+ * @PCPUREF_EXIT_SWITCHING: exit during a switch
+ * @PCPUREF_EXIT_UNRELEASED: exit before release was called
+ * @PCPUREF_CANCEL_USED: cancel_init of a used reference
+ * @PCPUREF_INIT_TWICE: init of an initialised reference
+ * @PCPUREF_USE_AFTER_EXIT: use after exit
+ * @PCPUREF_USE_WITHOUT_INIT: use without init
+ * @PCPUREF_USE_MOVED: use of a copy of a reference
+ * @PCPUREF_MIXED_READERS: get compiled for other readers than init
+ * @PCPUREF_LEFT_BEHIND: the client's module was unloaded without exit
+ * @PCPUREF_TOKEN_TWICE: token put twice (this and the next by pcpuref_holders)
+ * @PCPUREF_TOKEN_EMPTY: token without a reference
+ * @PCPUREF_TOKEN_OTHER: token of another reference
+ * @PCPUREF_TOKEN_EXITED: token of an exited reference
+ * @PCPUREF_NR_MISUSES: how many kinds there are
+ */
+enum pcpuref_misuse {
+	PCPUREF_EXCESS_PUT,
+	PCPUREF_GET_ON_ZERO,
+	PCPUREF_OVERFLOW,
+	PCPUREF_KILLED_TWICE,
+	PCPUREF_REINIT_LIVE,
+	PCPUREF_REINIT_NONZERO,
+	PCPUREF_RESURRECT_LIVE,
+	PCPUREF_NOT_ALLOWED,
+	PCPUREF_TOO_MANY_CONFIRMS,
+	PCPUREF_EXIT_HELD,
+	PCPUREF_EXIT_SWITCHING,
+	PCPUREF_EXIT_UNRELEASED,
+	PCPUREF_CANCEL_USED,
+	PCPUREF_INIT_TWICE,
+	PCPUREF_USE_AFTER_EXIT,
+	PCPUREF_USE_WITHOUT_INIT,
+	PCPUREF_USE_MOVED,
+	PCPUREF_MIXED_READERS,
+	PCPUREF_LEFT_BEHIND,
+	PCPUREF_TOKEN_TWICE,
+	PCPUREF_TOKEN_EMPTY,
+	PCPUREF_TOKEN_OTHER,
+	PCPUREF_TOKEN_EXITED,
+	PCPUREF_NR_MISUSES,
+};
+
+/* The words that log, tables and traces have for them. Any context. */
+const char *pcpuref_mode_name(enum pcpuref_mode mode);
+const char *pcpuref_state_name(enum pcpuref_state state);
+const char *pcpuref_step_name(enum pcpuref_step step);
+const char *pcpuref_misuse_name(enum pcpuref_misuse misuse);
+
+/**
  * struct pcpuref_event - one step in the life of a reference
  * @id: number of the reference, never used again while the core is loaded
  * @name: its name; copy it if it is to outlive the call
  * @module: name of the module that initialised it
  * @ref: its address, to compare or to print with %p; never to be followed
  * @release: its release function
- * @before: mode before: "none", "percpu", "switching" or "atomic"
+ * @step: which step
+ * @misuse: for %PCPUREF_STEP_MISUSE, which kind
+ * @before: mode before
  * @after: mode after
  * @count: references in the shared counter, the initial one included
  * @sum: references in the per-CPU counters
  * @since_kill: microseconds since the last kill, -1 if not killed
- * @caller: who asked for it, 0 if nobody but time did
- * @what: for a misuse, which; else the name of the event
+ * @caller: who asked for it, 0 if nobody but time did, or if it is not known
+ * @finder: for a misuse whose @caller is not known: who asked for the kill or
+ *	switch at which it was found; else 0
  *
  * What the tracepoints of pcpuref_trace.h are called with, in any context, with
  * preemption disabled, for most of them under the reference's lock: a probe must
@@ -38,14 +155,23 @@ struct pcpuref_event {
 	const char		*module;
 	const struct pcpuref	*ref;
 	pcpuref_func_t		*release;
-	const char		*before;
-	const char		*after;
+	enum pcpuref_step	step;
+	enum pcpuref_misuse	misuse;
+	enum pcpuref_mode	before;
+	enum pcpuref_mode	after;
 	long			count;
 	long			sum;
 	s64			since_kill;
 	unsigned long		caller;
-	const char		*what;
+	unsigned long		finder;
 };
+
+/* What the step is called: a misuse by its kind. */
+static inline const char *pcpuref_event_name(const struct pcpuref_event *event)
+{
+	return event->step == PCPUREF_STEP_MISUSE ? pcpuref_misuse_name(event->misuse) :
+						    pcpuref_step_name(event->step);
+}
 
 #define PCPUREF_NAME_SIZE	64
 
@@ -59,12 +185,13 @@ struct pcpuref_event {
  * @file: last part of the source file that did
  * @function: and the function
  * @line: and the line
- * @mode: "percpu", "switching" or "atomic"
- * @state: "live", "dying", "dead", or "stuck" after misuse
+ * @mode: how it counts
+ * @state: where it is in its life
  * @count: all references, the initial one included; as pcpuref_read()
  * @shared: the part of it in the shared counter
  * @flags: those of &enum pcpuref_flags that it was initialised with
- * @life: number of its present life, from 1; 0 for one that began dead
+ * @life: number of its present life, from 1; 0 for one that began dead; modulo
+ *	65536
  * @created_at: when it was initialised, in ns of ktime_get_mono_fast_ns(), to
  *	the last tick
  * @killed_at: when it was killed, in the same clock; 0 if not killed
@@ -81,8 +208,8 @@ struct pcpuref_info {
 	char			file[PCPUREF_NAME_SIZE];
 	char			function[PCPUREF_NAME_SIZE];
 	unsigned int		line;
-	const char		*mode;
-	const char		*state;
+	enum pcpuref_mode	mode;
+	enum pcpuref_state	state;
 	long			count;
 	long			shared;
 	unsigned int		flags;
@@ -99,7 +226,7 @@ struct pcpuref_info {
  * @cpu: whose part of the registry
  * @id: the last reference seen there
  * @end: the last one to be seen there; 0 before the first
- * @at: the same, pinned
+ * @at: the same as @id, pinned
  *
  * All members are private; begin with one that is zeroed.
  */
@@ -117,5 +244,18 @@ bool pcpuref_inspect(struct pcpuref *ref, struct pcpuref_info *info);
 bool pcpuref_inspect_id(u64 id, struct pcpuref_info *info, long *counts);
 
 bool pcpuref_dump_id(u64 id);
+
+/**
+ * struct pcpuref_memory - what the core has allocated and not freed
+ * @structures: structures behind references, those on their way to be freed
+ *	included
+ * @counters: sets of per-CPU counters
+ */
+struct pcpuref_memory {
+	long	structures;
+	long	counters;
+};
+
+void pcpuref_memory(struct pcpuref_memory *memory);
 
 #endif /* PCPUREF_INSPECT_H */

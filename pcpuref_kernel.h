@@ -7,8 +7,11 @@
 #ifndef PCPUREF_KERNEL_H
 #define PCPUREF_KERNEL_H
 
+#include <linux/compiler.h>
 #include <linux/irq_work.h>
 #include <linux/kernel.h>
+#include <linux/percpu.h>
+#include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/version.h>
 
@@ -22,6 +25,68 @@
 
 #if LINUX_VERSION_CODE >= PCPUREF_BEYOND_NEWEST
 #pragma message("pcpuref is untested on kernels newer than 7.3")
+#endif
+
+/*
+ * preempt_disable_notrace() and preempt_enable_notrace(), as the fast path wants
+ * them. On x86-64 these compile to an add at an address relative to the
+ * instruction pointer, which some Intel cores forward so badly from one to the
+ * next that a get and a put take three times as long as percpu_ref's. With the
+ * address of the count in a register they do not. The count has been in three
+ * places.
+ */
+#if defined(CONFIG_X86_64) && defined(CONFIG_PREEMPTION) && !defined(CONFIG_UML)
+#if KERNEL_VERSION(6, 2, 0) <= LINUX_VERSION_CODE && \
+	LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
+#define PCPUREF_PREEMPT_COUNT	pcpu_hot.preempt_count
+#else
+#define PCPUREF_PREEMPT_COUNT	__preempt_count
+#endif
+
+#ifdef CONFIG_HAS_SEPARATE_PREEMPT_RESCHED_BITS
+#define PCPUREF_PREEMPT_ADD	raw_cpu_add_8
+#define PCPUREF_PREEMPT_DEC	"decq"
+#else
+#define PCPUREF_PREEMPT_ADD	raw_cpu_add_4
+#define PCPUREF_PREEMPT_DEC	"decl"
+#endif
+
+/* What the kernel itself gives to GEN_UNARY_RMWcc() for a per-CPU variable. */
+#ifdef __my_cpu_var
+#define PCPUREF_CPU_VAR(count)	__my_cpu_var(*(count))
+#else
+#define PCPUREF_CPU_VAR(count)	(*(count))
+#endif
+
+static __always_inline void pcpuref_preempt_disable(void)
+{
+	typeof(&PCPUREF_PREEMPT_COUNT) count = &PCPUREF_PREEMPT_COUNT;
+
+	OPTIMIZER_HIDE_VAR(count);
+	PCPUREF_PREEMPT_ADD(*count, 1);
+	barrier();
+}
+
+static __always_inline void pcpuref_preempt_enable(void)
+{
+	typeof(&PCPUREF_PREEMPT_COUNT) count = &PCPUREF_PREEMPT_COUNT;
+
+	barrier();
+	OPTIMIZER_HIDE_VAR(count);
+	if (unlikely(GEN_UNARY_RMWcc(PCPUREF_PREEMPT_DEC, PCPUREF_CPU_VAR(count), e,
+				     __percpu_arg([var]))))
+		__preempt_schedule_notrace();
+}
+#else
+static __always_inline void pcpuref_preempt_disable(void)
+{
+	preempt_disable_notrace();
+}
+
+static __always_inline void pcpuref_preempt_enable(void)
+{
+	preempt_enable_notrace();
+}
 #endif
 
 /*
@@ -75,44 +140,6 @@ static inline void pcpuref_rcu_barrier_tasks(void)
 }
 
 /*
- * Whether one callback can serve many: a cookie stands for the grace period that
- * whatever came before needs, and tells whether it is over (since 5.13).
- */
-#if KERNEL_VERSION(5, 13, 0) <= LINUX_VERSION_CODE
-static inline bool pcpuref_rcu_cookie(unsigned long *cookie)
-{
-	*cookie = get_state_synchronize_rcu();
-	return true;
-}
-
-static inline bool pcpuref_rcu_passed(unsigned long cookie)
-{
-	return poll_state_synchronize_rcu(cookie);
-}
-#else
-static inline bool pcpuref_rcu_cookie(unsigned long *cookie)
-{
-	return false;
-}
-
-static inline bool pcpuref_rcu_passed(unsigned long cookie)
-{
-	return true;
-}
-#endif
-
-/*
- * Whether GFP_ATOMIC may be tried, whatever the caller holds. With PREEMPT_RT the
- * allocator takes locks that sleep, which lockdep can be told to see elsewhere.
- */
-static inline bool pcpuref_can_allocate(void)
-{
-	if (IS_ENABLED(CONFIG_PREEMPT_RT) || IS_ENABLED(CONFIG_PROVE_RAW_LOCK_NESTING))
-		return preemptible();
-	return true;
-}
-
-/*
  * The irq_work that finishes what an NMI began runs in hard interrupt context
  * on PREEMPT_RT too, soon and on the CPU whose list it empties. Where that
  * cannot be said yet, irq_work runs so unless RT patches say else; then it
@@ -148,6 +175,9 @@ static inline bool pcpuref_in_nmi(void)
 {
 	return IS_ENABLED(CONFIG_IRQ_WORK) && in_nmi();
 }
+
+/* Read memory that may be anything, if it can be read. Needs linux/uaccess.h. */
+#define pcpuref_read_nofault(to, from, size) (!copy_from_kernel_nofault(to, from, size))
 
 /* Since 6.10 a tracepoint's string remembers where it comes from. */
 #if KERNEL_VERSION(6, 10, 0) <= LINUX_VERSION_CODE

@@ -28,9 +28,10 @@ DECLARE_EVENT_CLASS(pcpuref_step,
 				     __field(s64, since_kill)
 				     __string(name, event->name)
 				     __string(module, event->module)
-				     __string(before, event->before)
-				     __string(after, event->after)
-				     __string(what, event->what)),
+				     __field(void *, finder)
+				     __string(before, pcpuref_mode_name(event->before))
+				     __string(after, pcpuref_mode_name(event->after))
+				     __string(what, pcpuref_event_name(event))),
 		    TP_fast_assign(__entry->id = event->id;
 				   __entry->ref = event->ref;
 				   __entry->release = event->release;
@@ -40,14 +41,16 @@ DECLARE_EVENT_CLASS(pcpuref_step,
 				   __entry->since_kill = event->since_kill;
 				   pcpuref_assign_str(name, event->name);
 				   pcpuref_assign_str(module, event->module);
-				   pcpuref_assign_str(before, event->before);
-				   pcpuref_assign_str(after, event->after);
-				   pcpuref_assign_str(what, event->what);),
-		    TP_printk("event=%s name=%s module=%s id=%llu ref=%p release=%ps mode=%s->%s count=%ld sum=%ld since_kill=%lldus caller=%pS",
+				   __entry->finder = (void *)event->finder;
+				   pcpuref_assign_str(before, pcpuref_mode_name(event->before));
+				   pcpuref_assign_str(after, pcpuref_mode_name(event->after));
+				   pcpuref_assign_str(what, pcpuref_event_name(event));),
+		    TP_printk("event=%s name=%s module=%s id=%llu ref=%p release=%ps mode=%s->%s count=%ld sum=%ld since_kill=%lldus caller=%pS finder=%pS",
 			      __get_str(what), __get_str(name), __get_str(module),
 			      __entry->id, __entry->ref, __entry->release,
 			      __get_str(before), __get_str(after), __entry->count,
-			      __entry->sum, __entry->since_kill, __entry->caller)
+			      __entry->sum, __entry->since_kill, __entry->caller,
+			      __entry->finder)
 );
 
 #define PCPUREF_TRACEPOINT(event_name)						\

@@ -44,6 +44,7 @@
 #include <linux/timekeeping.h>
 
 #include "pcpuref.h"
+#include "pcpuref_debug.h"
 #include "pcpuref_holders.h"
 #include "pcpuref_kernel.h"
 #include "pcpuref_trace.h"
@@ -521,10 +522,10 @@ bool pcpuref_tryget_live_tracked(struct pcpuref *ref, struct pcpuref_token *toke
 EXPORT_SYMBOL_GPL(pcpuref_tryget_live_tracked);
 
 /* Also an event, so that it is counted and traced as any other misuse. */
-static noinline void report_token(const char *what, struct pcpuref *ref,
+static noinline void report_token(enum pcpuref_misuse what, struct pcpuref *ref,
 				  unsigned long caller)
 {
-	struct pcpuref_info info = { .name = "(none)", .module = "(none)", .mode = "none" };
+	struct pcpuref_info info = { .name = "(none)", .module = "(none)" };
 
 	pcpuref_inspect(ref, &info);
 	preempt_disable_notrace();
@@ -534,16 +535,17 @@ static noinline void report_token(const char *what, struct pcpuref *ref,
 		.module = info.module,
 		.ref = ref,
 		.release = info.release,
+		.step = PCPUREF_STEP_MISUSE,
+		.misuse = what,
 		.before = info.mode,
 		.after = info.mode,
 		.count = info.count,
 		.since_kill = -1,
 		.caller = caller,
-		.what = what,
 	});
 	preempt_enable_notrace();
-	WARN(1, "pcpuref: misuse: %s: ref=%p name=%s id=%llu caller=%pS\n", what, ref,
-	     info.name, info.id, (void *)caller);
+	WARN(1, "pcpuref: misuse: %s: ref=%p name=%s id=%llu caller=%pS\n",
+	     pcpuref_misuse_name(what), ref, info.name, info.id, (void *)caller);
 }
 
 /**
@@ -570,8 +572,8 @@ bool pcpuref_put_tracked(struct pcpuref *ref, struct pcpuref_token *token)
 	if (tracker == TOKEN_PUT || !tracker) {
 		if (!tracker)
 			WRITE_ONCE(token->tracker, NULL);
-		report_token(tracker ? "token put twice" : "token without a reference",
-			     ref, _RET_IP_);
+		report_token(tracker ? PCPUREF_TOKEN_TWICE : PCPUREF_TOKEN_EMPTY, ref,
+			     _RET_IP_);
 		return false;
 	}
 	if (tracker != TOKEN_BARE) {
@@ -582,13 +584,13 @@ bool pcpuref_put_tracked(struct pcpuref *ref, struct pcpuref_token *token)
 		raw_spin_unlock_irqrestore(&shard->lock, flags);
 		if (of && of != ref) {
 			WRITE_ONCE(token->tracker, tracker);
-			report_token("token of another reference", ref, _RET_IP_);
+			report_token(PCPUREF_TOKEN_OTHER, ref, _RET_IP_);
 			return false;
 		}
 		kfree(tracker);
 		/* What is there now may be another's, who has not got it. */
 		if (!of) {
-			report_token("token of an exited reference", ref, _RET_IP_);
+			report_token(PCPUREF_TOKEN_EXITED, ref, _RET_IP_);
 			return false;
 		}
 	}
@@ -693,7 +695,7 @@ static void on_dump(void *data, const struct pcpuref_event *event)
 /* Those that exit with references out are asked who has them. */
 static void on_misuse(void *data, const struct pcpuref_event *event)
 {
-	if (!strcmp(event->what, "exit with references out"))
+	if (event->misuse == PCPUREF_EXIT_HELD)
 		print_holders(event);
 }
 

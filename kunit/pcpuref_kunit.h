@@ -211,9 +211,17 @@ struct helper {
 
 #define MAX_EXPECTED	16
 
-/* One report that a test expects, by a caller and with a count, or any. */
+/*
+ * One report that a test expects, with a count or any, and with what says who did
+ * it: by default the caller.
+ */
+#define BY_CALLER		" caller="
+#define FOUND_AT_KILL		" found at the kill by "
+#define FOUND_AT_SWITCH		" found at the switch by "
+
 struct expected {
 	const char	*text;
+	const char	*key;
 	const char	*caller;
 	char		count[32];
 	atomic_t	seen;
@@ -239,10 +247,10 @@ static inline bool line_has(const char *line, size_t len, const char *text)
 	return strnstr(line, text, len);
 }
 
-/* Does the line name @function as the caller? */
-static inline bool line_names_caller(const char *line, size_t len, const char *function)
+/* Does the line name @function after @key? */
+static inline bool line_names(const char *line, size_t len, const char *key,
+			      const char *function)
 {
-	static const char key[] = " caller=";
 	const char *at = strnstr(line, key, len);
 
 	return at && str_has_prefix(at + strlen(key), function);
@@ -261,7 +269,7 @@ static inline void __maybe_unused watch_log(void *unused, const char *line, size
 		struct expected *e = &suite.expected[i];
 
 		if (line_has(line, len, e->text) && line_has(line, len, e->count) &&
-		    line_names_caller(line, len, e->caller) &&
+		    line_names(line, len, e->key, e->caller) &&
 		    !atomic_cmpxchg(&e->seen, 0, 1))
 			return;
 	}
@@ -270,13 +278,13 @@ static inline void __maybe_unused watch_log(void *unused, const char *line, size
 
 /*
  * One report will come that contains @text, with @count unless that is
- * ANY_COUNT, and that names @caller. The strings live as long as the test.
- * Logged in the form that the checker of whole logs wants.
+ * ANY_COUNT, and that names @caller after @key. The strings live as long as the
+ * test. Logged in the form that the checker of whole logs wants.
  */
 #define ANY_COUNT	LONG_MIN
 
-static inline void expect_report_count(struct kunit *test, const char *text,
-				       long count, const char *caller)
+static inline void expect_report_key(struct kunit *test, const char *text, long count,
+				     const char *key, const char *caller)
 {
 	struct expected *e;
 
@@ -284,12 +292,19 @@ static inline void expect_report_count(struct kunit *test, const char *text,
 	pr_info("pcpuref-expect: %s\n", text);
 	e = &suite.expected[suite.nr_expected];
 	e->text = text;
+	e->key = key;
 	e->caller = caller;
 	e->count[0] = '\0';
 	if (count != ANY_COUNT)
 		snprintf(e->count, sizeof(e->count), " count=%ld ", count);
 	atomic_set(&e->seen, 0);
 	WRITE_ONCE(suite.nr_expected, suite.nr_expected + 1);
+}
+
+static inline void expect_report_count(struct kunit *test, const char *text,
+				       long count, const char *caller)
+{
+	expect_report_key(test, text, count, BY_CALLER, caller);
 }
 
 static inline void expect_report(struct kunit *test, const char *text, const char *caller)
@@ -306,6 +321,11 @@ static inline void expect_report(struct kunit *test, const char *text, const cha
 #define EXPECT_REPORT_BY(test, what, count, caller)				\
 	expect_report_count(test, "misuse: " what				\
 			    ": name=counted release=counted_release", count, caller)
+
+/* One that does not know the caller, but where the test function had it found. */
+#define EXPECT_FOUND(test, what, count, key)					\
+	expect_report_key(test, "misuse: " what					\
+			  ": name=counted release=counted_release", count, key, __func__)
 
 /* Have the reports that were expected come, so far? And no other one? */
 static inline void check_reports(struct kunit *test)

@@ -120,7 +120,8 @@ static void pcpuref_misuse_test_put_percpu(struct kunit *test)
 		kill = i & 1;
 		pcpuref_get(&c->ref);
 		put_many_on(other_cpu(), &c->ref, too_many[i / 2] + 1);
-		EXPECT_REPORT_COUNT(test, "put without a reference", 1 - (long)too_many[i / 2]);
+		EXPECT_FOUND(test, "put without a reference", 1 - (long)too_many[i / 2],
+			     kill ? FOUND_AT_KILL : FOUND_AT_SWITCH);
 		if (kill)
 			pcpuref_kill_and_confirm(&c->ref, counted_confirm);
 		else
@@ -140,19 +141,19 @@ static void pcpuref_misuse_test_put_percpu_and_wait(struct kunit *test)
 
 	c = counted_new(test, 0);
 	pcpuref_put(&c->ref);
-	EXPECT_REPORT_COUNT(test, "put without a reference", 0);
+	EXPECT_FOUND(test, "put without a reference", 0, FOUND_AT_KILL);
 	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), -ENOTRECOVERABLE);
 	expect_leaked(test, c, 0);
 
 	c = counted_new(test, 0);
 	pcpuref_put(&c->ref);
-	EXPECT_REPORT_COUNT(test, "put without a reference", 0);
+	EXPECT_FOUND(test, "put without a reference", 0, FOUND_AT_KILL);
 	KUNIT_EXPECT_EQ(test, pcpuref_kill_sync(&c->ref), 0);
 	expect_leaked(test, c, 0);
 
 	c = counted_new(test, 0);
 	pcpuref_put(&c->ref);
-	EXPECT_REPORT_COUNT(test, "put without a reference", 0);
+	EXPECT_FOUND(test, "put without a reference", 0, FOUND_AT_SWITCH);
 	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic_sync(&c->ref), 0);
 	expect_leaked(test, c, 0);
 }
@@ -236,7 +237,7 @@ static void pcpuref_misuse_test_stuck_machine(struct kunit *test)
 	int i;
 
 	pcpuref_put(&c->ref);
-	EXPECT_REPORT(test, "put without a reference");
+	EXPECT_FOUND(test, "put without a reference", ANY_COUNT, FOUND_AT_SWITCH);
 	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic_sync(&c->ref), 0);
 	for (i = 0; i < 16; i++) {
 		if (i & 1)

@@ -462,7 +462,6 @@ static void model_settle(struct model *m)
 		return;
 	}
 	if (m->live) {
-		m->dying = false;
 		m->percpu = !m->force_atomic;
 	} else {
 		m->initial = false;
@@ -525,6 +524,8 @@ static bool model_request(struct model *m, unsigned int flags, enum request r)
 		m->live = true;
 		m->initial = true;
 		m->zero = false;
+		/* In effect at once, whatever is in flight: G15. */
+		m->dying = false;
 		break;
 	case PUT:
 		if (!m->held)

@@ -192,9 +192,10 @@ static void pcpuref_reinit_test_in_flight(struct kunit *test)
 	preempt_disable();
 	EXPECT_LATER(pcpuref_switch_to_atomic(&c->ref, counted_confirm));
 	EXPECT_LATER(pcpuref_reinit(&c->ref));
-	/* Gets and puts may begin at once. */
+	/* In effect at once: G15. */
 	EXPECT_LATER(!pcpuref_is_zero(&c->ref));
-	EXPECT_LATER(pcpuref_tryget(&c->ref));
+	EXPECT_LATER(!pcpuref_is_dying(&c->ref));
+	EXPECT_LATER(pcpuref_tryget_live(&c->ref));
 	pcpuref_get(&c->ref);
 	pcpuref_put(&c->ref);
 	EXPECT_LATER(confirmed(c) == 0);
@@ -272,9 +273,10 @@ static void pcpuref_reinit_test_resurrect_in_flight(struct kunit *test)
 	preempt_disable();
 	EXPECT_LATER(pcpuref_kill(&c->ref));
 	EXPECT_LATER(pcpuref_resurrect(&c->ref));
-	/* Live comes late, but the references count. */
-	EXPECT_LATER(!pcpuref_tryget_live(&c->ref));
-	EXPECT_LATER(pcpuref_tryget(&c->ref));
+	/* In effect at once: G15. */
+	EXPECT_LATER(!pcpuref_is_dying(&c->ref));
+	EXPECT_LATER(pcpuref_tryget_live(&c->ref));
+	EXPECT_LATER(!in_percpu_mode(c));
 	preempt_enable();
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, released(c), 0);

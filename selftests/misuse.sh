@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Each misuse gives exactly the reports that it should, and each of them names
-# the reference, its release function and the caller.
+# the reference, its release function and the caller, or who had it found.
 
 set -eu
 
 # shellcheck source=selftests/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# compare EXPECTED LOG: one "TEXT|NAME|RELEASE|CALLER" a line, in this order,
+# compare EXPECTED LOG: one "TEXT|NAME|RELEASE|CALLER" a line, in this order (or
+# "found at the kill by FUNCTION" in the place of CALLER),
 # against the reports in the log; says how they differ.
 compare()
 {
@@ -42,8 +43,9 @@ compare()
 		if (func_name[n] != "" && !index($0, " release=" func_name[n] " "))
 			lacks("release=" func_name[n])
 		# Compilers append to the name of a function that they copied.
-		if ($0 !~ (" caller=" caller[n] "(\\.[a-z0-9.]+)?\\+0x"))
-			lacks("caller=" caller[n])
+		who = caller[n] ~ /^found at / ? caller[n] : "caller=" caller[n]
+		if ($0 !~ (" " who "(\\.[a-z0-9.]+)?\\+0x"))
+			lacks(who)
 	}
 	END {
 		for (i = n + 1; i <= wanted; i++)

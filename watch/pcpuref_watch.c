@@ -222,9 +222,9 @@ static void on_event(void *data, const struct pcpuref_event *event)
 	if (seen) {
 		struct record record = {
 			.time = ktime_get_mono_fast_ns(),
-			.what = event->what,
-			.before = event->before,
-			.after = event->after,
+			.what = pcpuref_event_name(event),
+			.before = pcpuref_mode_name(event->before),
+			.after = pcpuref_mode_name(event->after),
 			.count = event->count,
 			.sum = event->sum,
 			.caller = event->caller,
@@ -327,9 +327,9 @@ static void note_past(struct seen *seen, const struct pcpuref_info *info)
 {
 	struct record record = {
 		.time = info->created_at,
-		.what = "init",
-		.before = "none",
-		.after = info->killed_at ? "?" : info->mode,
+		.what = pcpuref_step_name(PCPUREF_STEP_INIT),
+		.before = pcpuref_mode_name(PCPUREF_MODE_NONE),
+		.after = info->killed_at ? "?" : pcpuref_mode_name(info->mode),
 		.cpu = -1,
 		.comm = "?",
 	};
@@ -338,9 +338,9 @@ static void note_past(struct seen *seen, const struct pcpuref_info *info)
 	if (!info->killed_at)
 		return;
 	record.time = info->killed_at;
-	record.what = "kill";
+	record.what = pcpuref_step_name(PCPUREF_STEP_KILL);
 	record.before = "?";
-	record.after = info->mode;
+	record.after = pcpuref_mode_name(info->mode);
 	record.count = info->shared;
 	record.sum = info->count - info->shared;
 	record.caller = info->killer;
@@ -388,7 +388,7 @@ static bool is_stuck(const struct pcpuref_info *info, unsigned int *secs)
 {
 	unsigned int limit = READ_ONCE(stuck_secs);
 
-	if (!limit || !info->killed_at || strcmp(info->state, "dying"))
+	if (!limit || !info->killed_at || info->state != PCPUREF_STATE_DYING)
 		return false;
 	*secs = div_u64(ktime_get_mono_fast_ns() - info->killed_at, NSEC_PER_SEC);
 	return *secs >= limit;
@@ -533,8 +533,9 @@ static int table_show(struct seq_file *m, void *row)
 			   "COUNT", "AGE/s", "KILLED/s");
 		return 0;
 	}
-	seq_printf(m, TABLE_ROW, info->id, info->name, info->module, info->mode,
-		   info->state, info->count);
+	seq_printf(m, TABLE_ROW, info->id, info->name, info->module,
+		   pcpuref_mode_name(info->mode), pcpuref_state_name(info->state),
+		   info->count);
 	seq_secs(m, 12, info->created_at, now);
 	if (info->killed_at)
 		seq_secs(m, 12, info->killed_at, now);
@@ -616,8 +617,8 @@ static int ref_show(struct seq_file *m, void *unused)
 	seq_printf(m, "ref          %p\n", info.ref);
 	seq_printf(m, "release      %ps\n", info.release);
 	seq_printf(m, "flags        %#x\n", info.flags);
-	seq_printf(m, "mode         %s\n", info.mode);
-	seq_printf(m, "state        %s\n", info.state);
+	seq_printf(m, "mode         %s\n", pcpuref_mode_name(info.mode));
+	seq_printf(m, "state        %s\n", pcpuref_state_name(info.state));
 	seq_printf(m, "life         %u\n", info.life);
 	seq_printf(m, "count        %ld\n", info.count);
 	seq_printf(m, "shared       %ld\n", info.shared);

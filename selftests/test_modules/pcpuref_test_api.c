@@ -55,7 +55,7 @@ static void confirm(struct pcpuref *ref)
 	WRITE_ONCE(confirms, confirms + 1);
 }
 
-static const struct pcpuref_site site = {
+static struct pcpuref_site site = {
 	.module = KBUILD_MODNAME,
 	.file = "somewhere/api.c",
 	.function = "by_hand",
@@ -72,8 +72,8 @@ static void lives_and_modes(struct test *t)
 	confirms = 0;
 	EXPECT_EQ(t, CALL(__pcpuref_init, &ref, release, PCPUREF_ALLOW_REINIT, GFP_KERNEL,
 			  "api", &site), 0);
-	EXPECT(t, CALL(pcpuref_switch_to_atomic, &ref, confirm));
-	EXPECT_EQ(t, CALL(pcpuref_switch_to_atomic_sync, &ref), 0);
+	EXPECT(t, CALL(__pcpuref_switch_to_atomic, &ref, confirm));
+	EXPECT_EQ(t, CALL(__pcpuref_switch_to_atomic_sync, &ref), 0);
 	EXPECT_EQ(t, confirms, 1);
 
 	/*
@@ -104,7 +104,7 @@ static void lives_and_modes(struct test *t)
 	CALL(__pcpuref_got_odd, &ref, ref.data, 2, 1);
 	EXPECT_EQ(t, preempt_count(), 0);
 	pcpuref_put_many(&ref, 2);
-	EXPECT(t, CALL(pcpuref_switch_to_percpu, &ref));
+	EXPECT(t, CALL(__pcpuref_switch_to_percpu, &ref));
 	/* ... and, called too late, in per-CPU mode. */
 	preempt_disable_notrace();
 	__pcpuref_get_slow(&ref);
@@ -115,18 +115,18 @@ static void lives_and_modes(struct test *t)
 	EXPECT(t, !CALL(pcpuref_is_zero, &ref));
 
 	pcpuref_get(&ref);
-	EXPECT(t, CALL(pcpuref_kill_and_confirm, &ref, confirm));
-	EXPECT_EQ(t, CALL(pcpuref_kill_sync, &ref), 0);
+	EXPECT(t, CALL(__pcpuref_kill_and_confirm, &ref, confirm));
+	EXPECT_EQ(t, CALL(__pcpuref_kill_sync, &ref), 0);
 	EXPECT(t, SOON(READ_ONCE(confirms) == 2 && pcpuref_read(&ref) == 1));
-	EXPECT_EQ(t, CALL(pcpuref_kill_and_wait_timeout, &ref, 1), -ETIMEDOUT);
-	EXPECT(t, CALL(pcpuref_resurrect, &ref));
+	EXPECT_EQ(t, CALL(__pcpuref_kill_and_wait, &ref, 1), -ETIMEDOUT);
+	EXPECT(t, CALL(__pcpuref_resurrect, &ref));
 	pcpuref_put(&ref);
-	EXPECT_EQ(t, CALL(pcpuref_kill_and_wait, &ref), 0);
+	EXPECT_EQ(t, CALL(__pcpuref_kill_and_wait, &ref, LONG_MAX), 0);
 	EXPECT_EQ(t, releases, 1);
-	EXPECT(t, CALL(pcpuref_reinit, &ref));
+	EXPECT(t, CALL(__pcpuref_reinit, &ref));
 	pcpuref_get(&ref);
 	EXPECT(t, pcpuref_kill(&ref));
-	CALL(pcpuref_barrier);
+	CALL(__pcpuref_barrier, THIS_MODULE);
 	EXPECT_EQ(t, releases, 1);
 	/* The last put of a client that has atomic mode inline. */
 	preempt_disable_notrace();
@@ -135,18 +135,18 @@ static void lives_and_modes(struct test *t)
 	EXPECT_EQ(t, preempt_count(), 0);
 	EXPECT_EQ(t, releases, 2);
 	EXPECT(t, pcpuref_is_zero(&ref));
-	CALL(pcpuref_exit, &ref);
+	CALL(__pcpuref_exit, &ref);
 	EXPECT(t, !pcpuref_tryget(&ref));
 
 	EXPECT_EQ(t, pcpuref_init(&ref, release, 0, GFP_KERNEL), 0);
-	CALL(pcpuref_cancel_init, &ref);
+	CALL(__pcpuref_cancel_init, &ref);
 	EXPECT_EQ(t, releases, 2);
 }
 
 /* What a client with PCPUREF_READERS_TASKS calls, with preemption enabled. */
 static void other_readers(struct test *t)
 {
-	static const struct pcpuref_site tasks_site = {
+	static struct pcpuref_site tasks_site = {
 		.module = KBUILD_MODNAME,
 		.file = "api.c",
 		.function = "other_readers",
@@ -230,8 +230,8 @@ static void seen_from_outside(struct test *t)
 	EXPECT(t, !strcmp(info.file, "api.c"));
 	EXPECT(t, !strcmp(info.function, "by_hand"));
 	EXPECT_EQ(t, info.line, 7);
-	EXPECT(t, !strcmp(info.mode, "atomic"));
-	EXPECT(t, !strcmp(info.state, "live"));
+	EXPECT_EQ(t, info.mode, PCPUREF_MODE_ATOMIC);
+	EXPECT_EQ(t, info.state, PCPUREF_STATE_LIVE);
 	EXPECT_EQ(t, info.count, 2);
 	EXPECT_EQ(t, info.killed_at, 0);
 
@@ -242,14 +242,14 @@ static void seen_from_outside(struct test *t)
 
 	pcpuref_kill(&ref);
 	EXPECT(t, CALL(pcpuref_inspect_id, id, &info, NULL));
-	EXPECT(t, !strcmp(info.state, "dying"));
+	EXPECT_EQ(t, info.state, PCPUREF_STATE_DYING);
 	EXPECT_EQ(t, info.count, 1);
 	EXPECT(t, info.killed_at >= info.created_at);
-	CALL(pcpuref_dump, &ref);
+	CALL(__pcpuref_dump, &ref);
 	EXPECT(t, CALL(pcpuref_dump_id, id));
 	pcpuref_put(&ref);
 	EXPECT(t, pcpuref_inspect(&ref, &info));
-	EXPECT(t, !strcmp(info.state, "dead"));
+	EXPECT_EQ(t, info.state, PCPUREF_STATE_DEAD);
 	pcpuref_exit(&ref);
 
 	EXPECT(t, !pcpuref_inspect(&ref, &info));
@@ -257,11 +257,37 @@ static void seen_from_outside(struct test *t)
 	EXPECT(t, !pcpuref_dump_id(id));
 }
 
+static void words_and_memory(struct test *t)
+{
+	struct pcpuref_memory before, now;
+	struct pcpuref ref;
+
+	EXPECT(t, !strcmp(CALL(pcpuref_mode_name, PCPUREF_MODE_SWITCHING), "switching"));
+	EXPECT(t, !strcmp(CALL(pcpuref_state_name, PCPUREF_STATE_DYING), "dying"));
+	EXPECT(t, !strcmp(CALL(pcpuref_step_name, PCPUREF_STEP_RESURRECT), "resurrect"));
+	EXPECT(t, !strcmp(CALL(pcpuref_misuse_name, PCPUREF_OVERFLOW), "count overflow"));
+	EXPECT(t, !strcmp(pcpuref_misuse_name(PCPUREF_NR_MISUSES), "?"));
+
+	rcu_barrier();
+	CALL(pcpuref_memory, &before);
+	if (!EXPECT_EQ(t, pcpuref_init(&ref, release, 0, GFP_KERNEL), 0))
+		return;
+	pcpuref_memory(&now);
+	EXPECT_EQ(t, now.structures, before.structures + 1);
+	EXPECT_EQ(t, now.counters, before.counters + 1);
+	pcpuref_cancel_init(&ref);
+	rcu_barrier();
+	pcpuref_memory(&now);
+	EXPECT_EQ(t, now.structures, before.structures);
+	EXPECT_EQ(t, now.counters, before.counters);
+}
+
 static const struct test_case cases[] = {
 	TEST_CASE("lives_and_modes", lives_and_modes),
 	TEST_CASE("seen_from_outside", seen_from_outside),
 	TEST_CASE("other_readers", other_readers),
 	TEST_CASE("four_bytes", four_bytes),
+	TEST_CASE("words_and_memory", words_and_memory),
 	{ }
 };
 

@@ -285,7 +285,8 @@ static void put_too_many_percpu(struct test *t)
 			misuse_put_three(&o->ref);
 		else
 			misuse_put(&o->ref);
-		expect(o, "put without a reference", "misuse_kill");
+		expect(o, "put without a reference",
+		       "found at the kill by misuse_kill");
 		EXPECT(t, misuse_kill(&o->ref));
 		settle(o);
 		EXPECT_EQ(t, o->releases, 0);
@@ -746,7 +747,7 @@ static void cancel_init_used(struct test *t)
 /* A get compiled for the wrong readers counts right, and is told once. */
 static void mixed_readers(struct test *t)
 {
-	static const struct pcpuref_site tasks_site = {
+	static struct pcpuref_site tasks_site = {
 		.module = KBUILD_MODNAME,
 		.file = __FILE__,
 		.function = __func__,

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What is seen from outside: lines in the log, tracepoints, and reports of
+ * misuse. All of them are put together from a struct pcpuref_event, which
+ * describe() fills.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/bug.h>
+#include <linux/dynamic_debug.h>
+#include <linux/export.h>
+#include <linux/math64.h>
+#include <linux/module.h>
+#include <linux/ratelimit.h>
+#include <linux/timekeeping.h>
+
+#include "rooms.h"
+
+#define CREATE_TRACE_POINTS
+#include "pcpuref_trace.h"
+
+static bool trace_events;
+module_param(trace_events, bool, 0644);
+MODULE_PARM_DESC(trace_events, "Print each state change to the log, as dynamic debug of this module does");
+
+/* --- Words ----------------------------------------------------------------- */
+
+#define NAME_OF(names, value) \
+	((unsigned int)(value) < ARRAY_SIZE(names) ? names[value] : "?")
+
+/**
+ * pcpuref_mode_name - the word for a mode
+ * @mode: a mode
+ *
+ * Context: any.
+ * Return: a constant.
+ */
+const char *pcpuref_mode_name(enum pcpuref_mode mode)
+{
+	static const char * const names[] = {
+		[PCPUREF_MODE_NONE]		= "none",
+		[PCPUREF_MODE_PERCPU]		= "percpu",
+		[PCPUREF_MODE_SWITCHING]	= "switching",
+		[PCPUREF_MODE_ATOMIC]		= "atomic",
+	};
+
+	return NAME_OF(names, mode);
+}
+EXPORT_SYMBOL_GPL(pcpuref_mode_name);
+
+/**
+ * pcpuref_state_name - the word for a state
+ * @state: a state
+ *
+ * Context: any.
+ * Return: a constant.
+ */
+const char *pcpuref_state_name(enum pcpuref_state state)
+{
+	static const char * const names[] = {
+		[PCPUREF_STATE_LIVE]	= "live",
+		[PCPUREF_STATE_DYING]	= "dying",
+		[PCPUREF_STATE_DEAD]	= "dead",
+		[PCPUREF_STATE_STUCK]	= "stuck",
+	};
+
+	return NAME_OF(names, state);
+}
+EXPORT_SYMBOL_GPL(pcpuref_state_name);
+
+/**
+ * pcpuref_step_name - the word for a step
+ * @step: a step
+ *
+ * Context: any.
+ * Return: a constant.
+ */
+const char *pcpuref_step_name(enum pcpuref_step step)
+{
+	static const char * const names[] = {
+		[PCPUREF_STEP_INIT]		= "init",
+		[PCPUREF_STEP_SWITCH]		= "switch",
+		[PCPUREF_STEP_KILL]		= "kill",
+		[PCPUREF_STEP_CONFIRM]		= "confirm",
+		[PCPUREF_STEP_RELEASE]		= "release",
+		[PCPUREF_STEP_REINIT]		= "reinit",
+		[PCPUREF_STEP_RESURRECT]	= "resurrect",
+		[PCPUREF_STEP_EXIT]		= "exit",
+		[PCPUREF_STEP_MISUSE]		= "misuse",
+		[PCPUREF_STEP_DUMP]		= "dump",
+	};
+
+	return NAME_OF(names, step);
+}
+EXPORT_SYMBOL_GPL(pcpuref_step_name);
+
+/**
+ * pcpuref_misuse_name - the words for a kind of misuse
+ * @misuse: a kind
+ *
+ * Context: any.
+ * Return: a constant.
+ */
+const char *pcpuref_misuse_name(enum pcpuref_misuse misuse)
+{
+	static const char * const names[PCPUREF_NR_MISUSES] = {
+		[PCPUREF_EXCESS_PUT]	    = "put without a reference",
+		[PCPUREF_GET_ON_ZERO]	    = "get on a released reference",
+		[PCPUREF_OVERFLOW]	    = "count overflow",
+		[PCPUREF_KILLED_TWICE]	    = "kill of a dying reference",
+		[PCPUREF_REINIT_LIVE]	    = "reinit of a live reference",
+		[PCPUREF_REINIT_NONZERO]    = "reinit of a non-zero reference",
+		[PCPUREF_RESURRECT_LIVE]    = "resurrect of a live reference",
+		[PCPUREF_NOT_ALLOWED]	    = "back to per-CPU mode without ALLOW_REINIT",
+		[PCPUREF_TOO_MANY_CONFIRMS] = "too many different confirm callbacks",
+		[PCPUREF_EXIT_HELD]	    = "exit with references out",
+		[PCPUREF_EXIT_SWITCHING]    = "exit during a switch",
+		[PCPUREF_EXIT_UNRELEASED]   = "exit before release was called",
+		[PCPUREF_CANCEL_USED]	    = "cancel_init of a used reference",
+		[PCPUREF_INIT_TWICE]	    = "init of an initialised reference",
+		[PCPUREF_USE_AFTER_EXIT]    = "use after exit",
+		[PCPUREF_USE_WITHOUT_INIT]  = "use without init",
+		[PCPUREF_USE_MOVED]	    = "use of a reference that was moved, or races with exit and init",
+		[PCPUREF_MIXED_READERS]	    = "get compiled for other readers than init",
+		[PCPUREF_LEFT_BEHIND]	    = "module unloaded without exit",
+		[PCPUREF_TOKEN_TWICE]	    = "token put twice",
+		[PCPUREF_TOKEN_EMPTY]	    = "token without a reference",
+		[PCPUREF_TOKEN_OTHER]	    = "token of another reference",
+		[PCPUREF_TOKEN_EXITED]	    = "token of an exited reference",
+	};
+
+	BUILD_BUG_ON(PCPUREF_NR_MISUSES > BITS_PER_TYPE(atomic_t));
+	return NAME_OF(names, misuse);
+}
+EXPORT_SYMBOL_GPL(pcpuref_misuse_name);
+
+/* --- Events ---------------------------------------------------------------- */
+
+#define EVENT_FORMAT \
+	"event=%s name=%s id=%llu ref=%p release=%ps mode=%s->%s count=%ld sum=%ld since_kill=%lldus\n"
+
+/* The tracepoint of each step. */
+#define FOR_EACH_STEP(call)						\
+	call(INIT, init) call(SWITCH, switch) call(KILL, kill)		\
+	call(CONFIRM, confirm) call(RELEASE, release)			\
+	call(REINIT, reinit) call(RESURRECT, resurrect) call(EXIT, exit) \
+	call(MISUSE, misuse) call(DUMP, dump)
+
+static void trace(const struct pcpuref_event *event)
+{
+	switch (event->step) {
+#define TRACE(step, tracepoint)						\
+	case PCPUREF_STEP_##step:					\
+		trace_pcpuref_##tracepoint(event);			\
+		break;
+	FOR_EACH_STEP(TRACE)
+#undef TRACE
+	}
+}
+
+static bool tracing(void)
+{
+#define ENABLED(step, tracepoint) trace_pcpuref_##tracepoint##_enabled() ||
+	return FOR_EACH_STEP(ENABLED) false;
+#undef ENABLED
+}
+
+static bool printing(void)
+{
+#if defined(CONFIG_DYNAMIC_DEBUG) || \
+	(defined(CONFIG_DYNAMIC_DEBUG_CORE) && defined(DYNAMIC_DEBUG_MODULE))
+	DEFINE_DYNAMIC_DEBUG_METADATA(event_line, EVENT_FORMAT);
+
+	if (DYNAMIC_DEBUG_BRANCH(event_line))
+		return true;
+#endif
+	/* A parameter that may change at any time. */
+	return READ_ONCE(trace_events);
+}
+
+bool __pcpuref_logging(void)
+{
+	return tracing() || printing();
+}
+
+static s64 since_kill(u64 killed_at)
+{
+	if (!killed_at)
+		return -1;
+	return div_s64(ktime_get_mono_fast_ns() - killed_at, NSEC_PER_USEC);
+}
+
+/* What an event tells of a reference; the rest is the caller's to add. */
+static struct pcpuref_event describe(const struct pcpuref_data *d, enum pcpuref_step step)
+{
+	enum pcpuref_mode mode = __pcpuref_mode(d);
+
+	return (struct pcpuref_event) {
+		.id = d->id,
+		.name = __pcpuref_name(d),
+		.module = d->site->module,
+		/* Pairs with the WRITE_ONCE() in detach(): a report is dropped. */
+		.ref = READ_ONCE(d->ref),
+		.release = d->release,
+		.step = step,
+		.before = mode,
+		.after = mode,
+		/* Without the lock a kill on its way may or may not be in it. */
+		.since_kill = since_kill(data_race(d->killed_at)),
+	};
+}
+
+/* The same of one that is described already. */
+static struct pcpuref_event describe_info(const struct pcpuref_info *info,
+					  enum pcpuref_step step)
+{
+	return (struct pcpuref_event) {
+		.id = info->id,
+		.name = info->name,
+		.module = info->module,
+		.ref = info->ref,
+		.release = info->release,
+		.step = step,
+		.before = info->mode,
+		.after = info->mode,
+		.count = info->count,
+		.since_kill = since_kill(info->killed_at),
+	};
+}
+
+/*
+ * A step has been taken, under the lock. Costs little unless somebody looks.
+ * @sum is what the counters held, for a fold, which has emptied them.
+ */
+void __pcpuref_event(struct pcpuref_data *d, enum pcpuref_step step,
+		     enum pcpuref_mode before, enum pcpuref_mode after, long sum,
+		     unsigned long caller)
+{
+	struct pcpuref_event event;
+
+	if (likely(!__pcpuref_logging()))
+		return;
+	lockdep_assert_held(&d->lock);
+
+	event = describe(d, step);
+	event.before = before;
+	event.after = after;
+	event.count = __pcpuref_shared(d);
+	event.sum = sum ?: d->biased ? __pcpuref_sum(d) : 0;
+	event.caller = caller;
+	trace(&event);
+	if (printing())
+		pr_info(EVENT_FORMAT, pcpuref_step_name(step), event.name, event.id,
+			event.ref, event.release, pcpuref_mode_name(before),
+			pcpuref_mode_name(after), event.count, event.sum,
+			event.since_kill);
+}
+
+void __pcpuref_trace_dump(const struct pcpuref_info *info)
+{
+	struct pcpuref_event event = describe_info(info, PCPUREF_STEP_DUMP);
+
+	event.count = info->shared;
+	event.sum = info->count - info->shared;
+	event.caller = info->killer;
+	preempt_disable_notrace();
+	trace(&event);
+	preempt_enable_notrace();
+}
+
+/* --- Misuse ----------------------------------------------------------------- */
+
+static noinline void report(const struct pcpuref_event *event, const char *by)
+{
+	trace(event);
+	WARN(1, KBUILD_MODNAME ": misuse: %s: name=%s release=%ps count=%ld %s%pS\n",
+	     pcpuref_misuse_name(event->misuse), event->name, event->release, event->count,
+	     by, (void *)(event->caller ?: event->finder));
+}
+
+static bool first_report(struct pcpuref_data *d, enum pcpuref_misuse what)
+{
+	/* Pairs with the WRITE_ONCE() in detach(): names are gone after exit. */
+	return READ_ONCE(d->ref) && !(atomic_fetch_or(BIT(what), &d->reported) & BIT(what));
+}
+
+/*
+ * Caller holds the lock, or has preemption disabled since it found @d; then the
+ * object that @d belongs to may be gone.
+ */
+void __pcpuref_misuse(struct pcpuref_data *d, enum pcpuref_misuse what, long count,
+		      unsigned long caller)
+{
+	struct pcpuref_event event;
+
+	if (!first_report(d, what))
+		return;
+	event = describe(d, PCPUREF_STEP_MISUSE);
+	event.misuse = what;
+	event.count = count;
+	event.caller = caller;
+	report(&event, "caller=");
+}
+
+void __pcpuref_misuse_found(struct pcpuref_data *d, enum pcpuref_misuse what, long count)
+{
+	struct pcpuref_event event;
+
+	lockdep_assert_held(&d->lock);
+	if (!first_report(d, what))
+		return;
+	event = describe(d, PCPUREF_STEP_MISUSE);
+	event.misuse = what;
+	event.count = count;
+	event.finder = d->requester;
+	report(&event, d->live ? "found at the switch by " : "found at the kill by ");
+}
+
+/* The release function that a reference without data had, as far as it is known. */
+static pcpuref_func_t *gone_release(struct pcpuref *ref)
+{
+	/* Pairs with the smp_store_release() in detach(): no order is needed. */
+	const struct pcpuref_data *d = READ_ONCE(ref->data);
+
+	if ((unsigned long)d & GONE)
+		return (pcpuref_func_t *)d;
+	return d ? d->release : NULL;
+}
+
+/* Use of a reference whose data cannot be found: not initialised, or exited. */
+void __pcpuref_misuse_gone(struct pcpuref *ref, unsigned long caller)
+{
+	/* Pairs with the WRITE_ONCE() in detach(), and with the cmpxchg() below. */
+	unsigned long word = READ_ONCE(ref->word);
+	struct pcpuref_event event = {
+		.name = "(none)",
+		.module = "(none)",
+		.ref = ref,
+		.step = PCPUREF_STEP_MISUSE,
+		.misuse = word & EXITED ? PCPUREF_USE_AFTER_EXIT : PCPUREF_USE_WITHOUT_INIT,
+		.since_kill = -1,
+		.caller = caller,
+	};
+
+	/* A word with counters is in use by somebody: never tag that. */
+	if (word & ~ALL_TAGS) {
+		static unsigned long moved_reported;
+
+		if (test_and_set_bit(0, &moved_reported))
+			return;
+		event.misuse = PCPUREF_USE_MOVED;
+	} else if ((word & REPORTED) ||
+		   cmpxchg(&ref->word, word, word | __PCPUREF_TAGS | REPORTED) != word) {
+		return;
+	}
+	/* The data may be another's after all: until the last look at it. */
+	preempt_disable_notrace();
+	event.release = gone_release(ref);
+	preempt_enable_notrace();
+	report(&event, "caller=");
+}
+
+/* Harmless, but worth a line. */
+void __pcpuref_note_second_exit(struct pcpuref *ref, unsigned long caller)
+{
+	pr_notice_ratelimited("exit of an exited reference: release=%ps caller=%pS\n",
+			      gone_release(ref), (void *)caller);
+}
+
+/* A client's module has gone without exit. @named: with a line of its own. */
+void __pcpuref_misuse_left(const struct pcpuref_info *info, bool named)
+{
+	struct pcpuref_event event = describe_info(info, PCPUREF_STEP_MISUSE);
+
+	event.misuse = PCPUREF_LEFT_BEHIND;
+	event.after = PCPUREF_MODE_NONE;
+	preempt_disable_notrace();
+	trace(&event);
+	preempt_enable_notrace();
+	if (named)
+		pr_err("misuse: module unloaded without exit: module=%s name=%s release=%ps count=%ld state=%s mode=%s initialised in %s() at %s:%u\n",
+		       info->module, info->name, info->release, info->count,
+		       pcpuref_state_name(info->state), pcpuref_mode_name(info->mode),
+		       info->function, info->file, info->line);
+}
+
+#define EXPORT(step, tracepoint) EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_##tracepoint);
+FOR_EACH_STEP(EXPORT)

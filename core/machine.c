@@ -1,0 +1,671 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The state machine: what a reference goes through between its requests. All state
+ * but the count stands under the reference's own lock. A request changes what is
+ * wanted and settles; settle() takes what steps are possible. While a grace period
+ * is under way none is, and its end settles again. So a request never waits, and
+ * of one that meets a grace period in flight, what needs another follows later.
+ *
+ * From per-CPU to atomic mode:
+ *
+ *   word: counters      word: counters|ATOMIC          word: counters|ATOMIC
+ *   count: BIAS+x       count: BIAS+x+(slow adds)      count: x+sum
+ *   ------------------+------------------------------+---------------------->
+ *      per-CPU mode   |  switching: a grace period    |  atomic mode
+ *                tag word                    sum, then one add
+ *
+ * A CPU that saw the untagged word adds to its counter with preemption disabled
+ * since before it looked. When the grace period is over there is no such CPU, the
+ * counters stand still, and what they hold is visible. One addition moves the sum
+ * over and the bias out, so no intermediate value exists that a put could take for
+ * zero. Back to per-CPU mode needs no grace period: an addition to the shared
+ * counter is right in every mode.
+ */
+#include <linux/atomic.h>
+#include <linux/bottom_half.h>
+#include <linux/completion.h>
+#include <linux/kernel.h>
+#include <linux/percpu.h>
+#include <linux/spinlock.h>
+
+#include "rooms.h"
+
+/* What settling leaves to be done without the lock, by __pcpuref_run(). */
+#define TODO_GRACE_PERIOD	BIT(0)
+#define TODO_RELEASE		BIT(1)
+
+/* --- The lock, and the word ------------------------------------------------- */
+
+/*
+ * Interrupts are off from before the data is found, which makes this a reader of
+ * the grace period that frees it.
+ */
+struct pcpuref_data *__pcpuref_lock(struct pcpuref *ref, unsigned long *flags)
+{
+	struct pcpuref_data *d;
+
+	local_irq_save(*flags);
+	d = __pcpuref_data(ref);
+	if (d) {
+		raw_spin_lock(&d->lock);
+		if (d->ref == ref) {
+			/* Sparse cannot follow a lock that is taken or not. */
+			__release(&d->lock);
+			return d;
+		}
+		raw_spin_unlock(&d->lock);
+	}
+	local_irq_restore(*flags);
+	return NULL;
+}
+
+void __pcpuref_unlock(struct pcpuref_data *d, unsigned long flags)
+{
+	__acquire(&d->lock);
+	raw_spin_unlock_irqrestore(&d->lock, flags);
+}
+
+void __pcpuref_tag(struct pcpuref_data *d, unsigned long tags)
+{
+	lockdep_assert_held(&d->lock);
+	d->tagged = !!(tags & __PCPUREF_ATOMIC);
+	/* Pairs with the READ_ONCE() in __pcpuref_add(): one store, all tags. */
+	WRITE_ONCE(d->ref->word, (unsigned long)d->counters | tags | d->tags);
+}
+
+/* --- Waiters ---------------------------------------------------------------- */
+
+static void wake(struct pcpuref_data *d, struct pcpuref_waiter *w, int result)
+{
+	lockdep_assert_held(&d->lock);
+	hlist_del_init(&w->node);
+	w->result = result;
+	/* The last touch: the waiter's frame may be gone after this. */
+	complete(&w->done);
+}
+
+void __pcpuref_wake_due(struct pcpuref_data *d)
+{
+	struct pcpuref_waiter *w;
+	struct hlist_node *next;
+	bool due;
+
+	lockdep_assert_held(&d->lock);
+	hlist_for_each_entry_safe(w, next, &d->waiters, node) {
+		due = w->for_release ? (s16)(d->returned - w->target) >= 0 :
+				       (s8)(d->batches - w->target) >= 0;
+		if (due)
+			wake(d, w, 0);
+	}
+}
+
+/* Of waiters for a release only those whose life has not ended. */
+void __pcpuref_wake_failed(struct pcpuref_data *d, bool for_release, int result)
+{
+	struct pcpuref_waiter *w;
+	struct hlist_node *next;
+
+	lockdep_assert_held(&d->lock);
+	hlist_for_each_entry_safe(w, next, &d->waiters, node)
+		if (w->for_release == for_release &&
+		    (!for_release || (s16)(d->ended - w->target) < 0))
+			wake(d, w, result);
+}
+
+/* @target: number of a life, or of the grace period that is waited for. */
+void __pcpuref_wait_begin(struct pcpuref_data *d, struct pcpuref_waiter *w,
+			  bool for_release, u16 target)
+{
+	lockdep_assert_held(&d->lock);
+	init_completion(&w->done);
+	w->for_release = for_release;
+	w->target = target;
+	w->result = 0;
+	hlist_add_head(&w->node, &d->waiters);
+	__pcpuref_pin(d);
+}
+
+int __pcpuref_wait_end(struct pcpuref_data *d, struct pcpuref_waiter *w,
+		       unsigned long timeout)
+{
+	unsigned long flags;
+
+	if (!wait_for_completion_timeout(&w->done, timeout)) {
+		raw_spin_lock_irqsave(&d->lock, flags);
+		if (!hlist_unhashed(&w->node)) {
+			hlist_del_init(&w->node);
+			w->result = -ETIMEDOUT;
+		}
+		raw_spin_unlock_irqrestore(&d->lock, flags);
+	}
+	__pcpuref_unpin(d);
+	return w->result;
+}
+
+/* --- Zero and release ------------------------------------------------------- */
+
+void __pcpuref_stick(struct pcpuref_data *d, bool dead)
+{
+	/*
+	 * The flag first: fold() looks at it a grace period later. Pairs with the
+	 * READ_ONCE() of all who look; a late one sticks at its next touch.
+	 */
+	WRITE_ONCE(d->stuck, true);
+	atomic_long_set(&d->count, dead ? DEAD : LEAKED);
+}
+
+static bool is_stuck(const struct pcpuref_data *d)
+{
+	/* Pairs with the WRITE_ONCE() in __pcpuref_stick(). */
+	return READ_ONCE(d->stuck);
+}
+
+/*
+ * Under the lock it shows that there are fewer references than the core itself
+ * holds: release is not to come in this life. @caller: whose put it was, or 0 if
+ * that is not known.
+ */
+static unsigned int leak(struct pcpuref_data *d, long count, unsigned long caller)
+{
+	lockdep_assert_held(&d->lock);
+
+	if (!is_stuck(d)) {
+		if (caller)
+			__pcpuref_misuse(d, PCPUREF_EXCESS_PUT, count, caller);
+		else
+			__pcpuref_misuse_found(d, PCPUREF_EXCESS_PUT, count);
+		__pcpuref_stick(d, d->zero);
+	}
+	__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);
+	return 0;
+}
+
+/* Somebody has to call release: whoever is at it already, or the caller. */
+static unsigned int start_release(struct pcpuref_data *d)
+{
+	lockdep_assert_held(&d->lock);
+
+	if (d->releasing)
+		return 0;
+	d->releasing = true;
+	__pcpuref_pin(d);
+	return TODO_RELEASE;
+}
+
+/* PCPUREF_ALLOW_ZERO: zero of a live reference, which a get may leave again. */
+static unsigned int visit_zero(struct pcpuref_data *d)
+{
+	lockdep_assert_held(&d->lock);
+
+	/* More than that at once are told as one. */
+	if (d->zeroes < U8_MAX)
+		d->zeroes++;
+	return start_release(d);
+}
+
+/*
+ * The count has come to zero, and the caller has seen that with acquire
+ * semantics: end this life. Somebody without a reference may have got or put in
+ * between, and has seen zero then, and reports it: so release must not come.
+ */
+static unsigned int mark_zero(struct pcpuref_data *d)
+{
+	lockdep_assert_held(&d->lock);
+
+	if (atomic_long_cmpxchg(&d->count, 0, DEAD) != 0) {
+		__pcpuref_stick(d, false);
+		__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);
+		return 0;
+	}
+	/* Pairs with smp_load_acquire() in pcpuref_is_zero(). */
+	smp_store_release(&d->zero, true);
+	d->ended++;
+	return start_release(d);
+}
+
+/* A put came to zero and holds nothing any more. */
+unsigned int __pcpuref_reached_zero(struct pcpuref_data *d, unsigned long caller)
+{
+	lockdep_assert_held(&d->lock);
+
+	if (d->claimed) {
+		d->claimed--;
+		return 0;
+	}
+	if (!d->ref)
+		return 0;
+	if (__pcpuref_allows_zero(d)) {
+		bool still = !atomic_long_read(&d->count);
+
+		if (d->live && !(d->own && still))
+			return visit_zero(d);
+		/* Of a time before the kill: its release is the one at the end. */
+		if (!still)
+			return 0;
+	}
+	/* A reference of the core's own, which is not the caller's to drop. */
+	if (d->live || d->initial || d->own || d->zero)
+		return leak(d, 0, caller);
+	return mark_zero(d);
+}
+
+/* The core itself drops a reference. */
+static unsigned int drop(struct pcpuref_data *d)
+{
+	long new;
+
+	lockdep_assert_held(&d->lock);
+
+	if (is_stuck(d))
+		return 0;
+	/* Fully ordered: release may follow. */
+	new = atomic_long_dec_return(&d->count);
+	if (likely(new > 0))
+		return 0;
+	if (new < 0 || d->initial || d->own)
+		return leak(d, new, 0);
+	return d->live ? visit_zero(d) : mark_zero(d);
+}
+
+/* Take a reference for the core, or find that there is none left. */
+static bool inc_not_zero(struct pcpuref_data *d)
+{
+	long old = atomic_long_read(&d->count);
+
+	do {
+		if (old <= 0)
+			return false;
+	} while (!atomic_long_try_cmpxchg_relaxed(&d->count, &old, old + 1));
+
+	return true;
+}
+
+/*
+ * Call release for every life that has ended, and for zeroes of a live reference,
+ * one after the other: @releasing keeps a second context out, which leaves its own
+ * to this one. Consumes a pin.
+ */
+static void release(struct pcpuref_data *d)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&d->lock, flags);
+	while (d->ref && (d->zeroes || d->returned != d->ended)) {
+		enum pcpuref_mode mode = __pcpuref_mode(d);
+		struct pcpuref *ref = d->ref;
+		bool visit = d->zeroes;
+
+		if (visit)
+			d->zeroes--;
+		else
+			d->running = true;
+		__pcpuref_event(d, PCPUREF_STEP_RELEASE, mode, mode, 0, 0);
+		raw_spin_unlock_irqrestore(&d->lock, flags);
+
+		/* From here on @ref may be reinitialised, exited or freed. */
+		d->release(ref);
+
+		raw_spin_lock_irqsave(&d->lock, flags);
+		if (visit)
+			continue;
+		d->running = false;
+		d->returned++;
+		__pcpuref_wake_due(d);
+	}
+	d->releasing = false;
+	raw_spin_unlock_irqrestore(&d->lock, flags);
+	__pcpuref_unpin(d);
+}
+
+void __pcpuref_release_work(struct work_struct *work_struct)
+{
+	struct pcpuref_work *work = container_of(work_struct, struct pcpuref_work, work);
+	struct pcpuref_work_pool *pool = __pcpuref_work_begin(work);
+	struct pcpuref_data *d = __pcpuref_of_work(work);
+	struct pcpuref_client *client = d->client;
+
+	release(d);
+	__pcpuref_landed(client);
+	__pcpuref_work_end(pool);
+}
+
+/* --- Confirmations ---------------------------------------------------------- */
+
+/* Remember @confirm for the next grace period. False if there is no room. */
+bool __pcpuref_add_confirm(struct pcpuref_data *d, pcpuref_func_t *confirm)
+{
+	int i, room = -1;
+
+	lockdep_assert_held(&d->lock);
+
+	for (i = 0; i < CONFIRMS; i++) {
+		if (!d->confirm_now[i] && !d->confirm_next[i])
+			room = i;
+		else if (d->confirm[i] == confirm)
+			break;
+	}
+	if (i == CONFIRMS)
+		i = room;
+	if (i < 0 || d->confirm_next[i] == U8_MAX)
+		return false;
+
+	d->confirm[i] = confirm;
+	d->confirm_next[i]++;
+	return true;
+}
+
+static bool shift_confirms(struct pcpuref_data *d)
+{
+	bool any = false;
+	int i;
+
+	lockdep_assert_held(&d->lock);
+
+	for (i = 0; i < CONFIRMS; i++) {
+		any |= d->confirm_next[i];
+		d->confirm_now[i] = d->confirm_next[i];
+		d->confirm_next[i] = 0;
+	}
+	return any;
+}
+
+/* The lock is dropped for each of them; one may exit. */
+static void call_confirms(struct pcpuref_data *d, unsigned long *flags)
+{
+	int i;
+
+	for (i = 0; i < CONFIRMS; i++) {
+		while (d->ref && d->confirm_now[i]) {
+			enum pcpuref_mode mode = __pcpuref_mode(d);
+			pcpuref_func_t *confirm = d->confirm[i];
+			struct pcpuref *ref = d->ref;
+
+			d->confirm_now[i]--;
+			__pcpuref_event(d, PCPUREF_STEP_CONFIRM, mode, mode, 0, 0);
+			raw_spin_unlock_irqrestore(&d->lock, *flags);
+			confirm(ref);
+			raw_spin_lock_irqsave(&d->lock, *flags);
+		}
+	}
+}
+
+/* --- Steps ------------------------------------------------------------------ */
+
+/* From atomic to per-CPU mode. */
+static void to_percpu(struct pcpuref_data *d)
+{
+	lockdep_assert_held(&d->lock);
+
+	/* The counters are zero since allocation or take_out(). */
+	atomic_long_add(BIAS, &d->count);
+	d->biased = true;
+	d->tagged = false;
+	/*
+	 * Whoever sees the untagged word sees zeroed counters and the bias.
+	 * Pairs with the address dependency in __pcpuref_add().
+	 */
+	smp_store_release(&d->ref->word, (unsigned long)d->counters | __pcpuref_readers(d));
+	__pcpuref_event(d, PCPUREF_STEP_SWITCH, PCPUREF_MODE_ATOMIC, PCPUREF_MODE_PERCPU, 0,
+			d->requester);
+}
+
+/*
+ * Three things make a state: mode (per-CPU, switching, atomic), life (live; dying,
+ * with the initial reference held by the core or dropped; zero), and whether a grace
+ * period is under way (busy). A and D are the word's tags ATOMIC and DEAD.
+ *
+ *   state  mode, life                       tags  biased live initial busy zero
+ *   -----  -------------------------------  ----  ------ ---- ------- ---- ----
+ *   PL     per-CPU, live                    -     yes    yes  yes     no   no
+ *   SL     switching, live                  A     yes    yes  yes     yes  no
+ *   SD     switching, dying                 A D   yes    no   yes     yes  no
+ *   AL     atomic, live                     A     no     yes  yes     no   no
+ *   CL     AL, confirmations to come        A     no     yes  yes     yes  no
+ *   CD     atomic, dying, initial held      A D   no     no   yes     yes  no
+ *   AX     atomic, dying, initial dropped   A D   no     no   no      no   no
+ *   CX     AX, confirmations to come (own)  A D   no     no   no      yes  no
+ *   Z      zero                             A D   no     no   no      no   yes
+ *   CZ     Z, confirmations to come         A D   no     no   no      yes  yes
+ *
+ * With PCPUREF_ALLOW_ZERO the initial reference is the core's only from kill to
+ * drop: "initial" is no in PL, SL, AL and CL, and SL and CL have "own" unless the
+ * count was zero. Such a reference may be at zero in AL and CL without being in Z.
+ *
+ * What holds whenever the lock is free:
+ *
+ *   S1  DEAD implies ATOMIC. Every store to the word has both tags or neither.
+ *   S2  live says the opposite of DEAD, and implies initial (but for ALLOW_ZERO).
+ *   S3  busy implies ATOMIC: only to_percpu() untags, when not busy.
+ *   S4  biased implies initial, or own with ALLOW_ZERO: settle() drops the one
+ *       when not biased, and the end of a grace period the other after the fold.
+ *   S5  not busy implies that all is settled: biased with an untagged word or not
+ *       biased; live, or initial dropped; no confirmation waiting.
+ *   S6  own implies busy, and was taken from a count above zero.
+ *   S7  zero implies not live, not initial, not own, and a count parked at DEAD
+ *       (or moved from there by misuse).
+ *   S8  One grace period (busy) and one context in charge of release (releasing)
+ *       at a time; each has a pin.
+ *   S9  returned <= ended <= life (modulo 2^16): ended counts zeroes that end a
+ *       life, returned their releases.
+ *
+ * By S2 and S4 the count under a grace period contains a reference of the core's,
+ * except in CZ, where it is parked. So while busy no legal put reaches zero, and
+ * release comes after the grace period and its confirmations. Confirmations that
+ * are asked of a reference at zero come beside its release.
+ *
+ * Dead comes at once, and live comes at once (G15); only ATOMIC stays until the
+ * switch is over. Which request leads where is in Documentation/design.rst.
+ *
+ * Return: what the caller must hand to __pcpuref_run() after unlocking.
+ */
+unsigned int __pcpuref_settle(struct pcpuref_data *d)
+{
+	lockdep_assert_held(&d->lock);
+
+	if (d->busy || !d->ref)
+		return 0;
+
+	if (shift_confirms(d) || (d->biased && d->tagged)) {
+		d->busy = true;
+		__pcpuref_pin(d);
+		if (!d->initial)
+			d->own = inc_not_zero(d);
+		return TODO_GRACE_PERIOD;
+	}
+
+	if (!d->live) {
+		if (!d->initial)
+			return 0;
+		d->initial = false;
+		return drop(d);
+	}
+
+	if (d->tagged && !d->force_atomic && d->counters && !is_stuck(d))
+		to_percpu(d);
+	return 0;
+}
+
+/*
+ * Take out what is in the counters, which no CPU uses any more. With many CPUs
+ * this takes long, so it is done without the lock: @busy keeps everybody else
+ * from writing them. Who reads them meanwhile gets a snapshot, as ever.
+ */
+static long take_out(struct pcpuref_data *d)
+{
+	unsigned long n, sum = 0;
+	unsigned int cpu;
+
+	for (cpu = 0; cpu < nr_cpu_ids; cpu++) {
+		if (!cpu_possible(cpu))
+			continue;
+		/* Pairs with this_cpu_add() in __pcpuref_add(), by the grace period. */
+		n = READ_ONCE(*per_cpu_ptr(d->counters, cpu));
+		if (n)
+			WRITE_ONCE(*per_cpu_ptr(d->counters, cpu), 0);
+		sum += n;
+	}
+	return (long)sum;
+}
+
+/*
+ * Move what the counters held into the count.
+ *
+ * Return: the counters, if they are not needed any more.
+ */
+static unsigned long __percpu *fold(struct pcpuref_data *d, long sum)
+{
+	unsigned long __percpu *unused = NULL;
+	long new;
+
+	lockdep_assert_held(&d->lock);
+
+	/* Fully ordered: carries what fast puts did on to the put that releases. */
+	new = atomic_long_add_return(sum - BIAS, &d->count);
+	d->biased = false;
+	/* The core holds a reference, so less than one is too few. */
+	if (unlikely(is_stuck(d) || new < 1)) {
+		leak(d, new, 0);
+		/* Also if it stuck when it was not biased. */
+		__pcpuref_stick(d, false);
+	}
+	if (!__pcpuref_allows_reinit(d)) {
+		unused = d->counters;
+		d->counters = NULL;
+		__pcpuref_tag(d, READ_ONCE(d->ref->word) & __PCPUREF_TAGS);
+	}
+	__pcpuref_event(d, PCPUREF_STEP_SWITCH, PCPUREF_MODE_SWITCHING, PCPUREF_MODE_ATOMIC,
+			sum, d->requester);
+	return unused;
+}
+
+/* A grace period that settling asked for is over. Consumes its pin. */
+static void grace_period_over(struct pcpuref_data *d)
+{
+	unsigned long __percpu *unused = NULL;
+	unsigned int todo = 0;
+	unsigned long flags;
+	long sum = 0;
+
+	/* Written only by the end of a grace period, and while there is none. */
+	if (d->biased)
+		sum = take_out(d);
+
+	raw_spin_lock_irqsave(&d->lock, flags);
+	if (d->biased && d->ref)
+		unused = fold(d, sum);
+	call_confirms(d, &flags);
+
+	d->busy = false;
+	if (d->own) {
+		d->own = false;
+		if (d->ref)
+			todo = drop(d);
+	}
+	d->batches++;
+	todo |= __pcpuref_settle(d);
+	__pcpuref_wake_due(d);
+	raw_spin_unlock_irqrestore(&d->lock, flags);
+
+	__pcpuref_free_counters(unused);
+	__pcpuref_run(d, todo, false);
+	__pcpuref_unpin(d);
+}
+
+static void grace_period_passed(struct rcu_head *head)
+{
+	struct pcpuref_data *d = container_of(head, struct pcpuref_data, rcu);
+	struct pcpuref_client *client = d->client;
+
+	grace_period_over(d);
+	__pcpuref_landed(client);
+}
+
+static void sched_after_tasks(struct rcu_head *head)
+{
+	__pcpuref_after_sched(head, grace_period_passed);
+}
+
+bool __pcpuref_sees_grace_period(unsigned int todo)
+{
+	return todo & TODO_GRACE_PERIOD;
+}
+
+void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync)
+{
+	bool see_through = sync && (todo & TODO_GRACE_PERIOD);
+
+	if ((todo & TODO_GRACE_PERIOD) && !see_through) {
+		__pcpuref_in_flight(d->client);
+		if (unlikely(__pcpuref_readers(d)))
+			__pcpuref_after_tasks(&d->rcu, sched_after_tasks);
+		else
+			__pcpuref_after_sched(&d->rcu, grace_period_passed);
+	}
+
+	if (todo & TODO_RELEASE) {
+		if (d->flags & PCPUREF_RELEASE_WORK) {
+			__pcpuref_in_flight(d->client);
+			__pcpuref_queue_work(__pcpuref_work(d));
+		} else {
+			release(d);
+		}
+	}
+
+	if (see_through) {
+		__pcpuref_wait_for_readers(__pcpuref_readers(d));
+		/* Callbacks find softirqs off, as in an RCU callback. */
+		local_bh_disable();
+		grace_period_over(d);
+		local_bh_enable();
+	}
+}
+
+/* --- To life ---------------------------------------------------------------- */
+
+/* Give a dead or dying reference its initial reference back. */
+unsigned int __pcpuref_revive(struct pcpuref_data *d, unsigned long caller)
+{
+	unsigned int todo = 0;
+
+	lockdep_assert_held(&d->lock);
+
+	if (!__pcpuref_allows_reinit(d)) {
+		__pcpuref_misuse(d, PCPUREF_NOT_ALLOWED, __pcpuref_held(d), caller);
+		/* Pairs with the READ_ONCE() in __pcpuref_readers(). */
+		WRITE_ONCE(d->tags, d->tags & ~__PCPUREF_LAZY);
+	}
+
+	if (!d->initial && !inc_not_zero(d)) {
+		/*
+		 * Released, or about to be: the put that made it zero may not
+		 * have come to tell yet. Then it is told here on its behalf.
+		 */
+		if (!d->zero && !is_stuck(d)) {
+			/* Zero was read: pairs with the release of the puts. */
+			smp_acquire__after_ctrl_dep();
+			todo = mark_zero(d);
+			d->claimed++;
+		}
+		/*
+		 * No longer zero before somebody can take a reference: pairs, by
+		 * the release, with the smp_rmb() in pcpuref_is_zero().
+		 */
+		WRITE_ONCE(d->zero, false);
+		/* Unless somebody has touched the dead count: then it sticks. */
+		if (atomic_long_cmpxchg_release(&d->count, DEAD, 1) != DEAD)
+			__pcpuref_stick(d, false);
+	}
+	/* A stuck count is alive again too, but for good. */
+	if (is_stuck(d)) {
+		WRITE_ONCE(d->zero, false);
+		__pcpuref_stick(d, false);
+	}
+	d->initial = !__pcpuref_allows_zero(d);
+	d->live = true;
+	d->requester = caller;
+	d->killed_at = 0;
+	__pcpuref_tag(d, __PCPUREF_ATOMIC);
+	__pcpuref_wake_failed(d, true, -ECANCELED);
+
+	return todo | __pcpuref_settle(d);
+}

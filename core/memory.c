@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Where the structure behind a reference comes from and goes to.
+ *
+ * One allocation has the structure, with PCPUREF_RELEASE_WORK what calls release
+ * in process context, and a copy of the name if that is not a literal. The
+ * counters are another. Both are made by init; only a lazy reference gets its
+ * counters later.
+ *
+ * The structure goes a grace period after its last pin. The initialised reference
+ * has a pin, and so have a grace period under way, the context that is in charge of
+ * release, a waiter, a deferral, and a walk of the registry. Slow gets and puts look
+ * at the structure with preemption disabled and need none. So no order of exit
+ * against anything else touches freed memory of the core's, and nothing late
+ * reaches memory that is another's already.
+ */
+#include <linux/cpumask.h>
+#include <linux/export.h>
+#include <linux/kernel.h>
+#include <linux/percpu.h>
+#include <linux/refcount.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "rooms.h"
+
+/* With PCPUREF_RELEASE_WORK. */
+struct data_and_work {
+	struct pcpuref_data	d;
+	struct pcpuref_work	work;
+};
+
+/* Each CPU's share, so that CPUs which initialise do not meet. */
+static DEFINE_PER_CPU(struct pcpuref_memory, allocated);
+
+static size_t size_of(unsigned int flags)
+{
+	return flags & PCPUREF_RELEASE_WORK ? sizeof(struct data_and_work) :
+					      sizeof(struct pcpuref_data);
+}
+
+struct pcpuref_work *__pcpuref_work(struct pcpuref_data *d)
+{
+	return &container_of(d, struct data_and_work, d)->work;
+}
+
+struct pcpuref_data *__pcpuref_of_work(struct pcpuref_work *work)
+{
+	return &container_of(work, struct data_and_work, work)->d;
+}
+
+/* Only while @d is attached: afterwards the client's module may be gone. */
+const char *__pcpuref_name(const struct pcpuref_data *d)
+{
+	return d->named ? (const char *)d + size_of(d->flags) : d->site->name;
+}
+
+size_t __pcpuref_bytes(const struct pcpuref_data *d)
+{
+	return size_of(d->flags) + (d->named ? strlen(__pcpuref_name(d)) + 1 : 0);
+}
+
+/* Aligned so that the tags fit below the address. */
+unsigned long __percpu *__pcpuref_alloc_counters(gfp_t gfp)
+{
+	unsigned long __percpu *counters = (unsigned long __percpu *)
+		__alloc_percpu_gfp(sizeof(long), __PCPUREF_TAGS + 1, gfp);
+
+	if (counters)
+		this_cpu_inc(allocated.counters);
+	return counters;
+}
+
+void __pcpuref_free_counters(unsigned long __percpu *counters)
+{
+	if (!counters)
+		return;
+	free_percpu(counters);
+	this_cpu_dec(allocated.counters);
+}
+
+/* Zeroed, but for what is said here. @name: to be copied, or NULL. */
+struct pcpuref_data *__pcpuref_alloc(unsigned int flags, gfp_t gfp, const char *name)
+{
+	size_t size = size_of(flags), length = name ? strlen(name) + 1 : 0;
+	struct pcpuref_data *d = kzalloc(size + length, gfp);
+
+	if (!d)
+		return NULL;
+	if (!(flags & PCPUREF_INIT_LAZY)) {
+		d->counters = __pcpuref_alloc_counters(gfp);
+		if (!d->counters) {
+			kfree(d);
+			return NULL;
+		}
+	}
+	d->flags = flags;
+	if (name) {
+		d->named = true;
+		memcpy((char *)d + size, name, length);
+	}
+	if (flags & PCPUREF_RELEASE_WORK)
+		INIT_WORK(&__pcpuref_work(d)->work, __pcpuref_release_work);
+	this_cpu_inc(allocated.structures);
+	return d;
+}
+
+/* Of a structure that nobody can be looking at. */
+void __pcpuref_free_unused(struct pcpuref_data *d)
+{
+	__pcpuref_free_counters(d->counters);
+	kfree(d);
+	this_cpu_dec(allocated.structures);
+}
+
+static void free_rcu_head(struct rcu_head *head)
+{
+	__pcpuref_free_unused(container_of(head, struct pcpuref_data, rcu));
+}
+
+static void sched_after_tasks(struct rcu_head *head)
+{
+	__pcpuref_after_sched(head, free_rcu_head);
+}
+
+/*
+ * The head is the one that a switch uses: that has a pin, so it is over. Pairs
+ * with the preemption-disabled section around each look at the data pointer.
+ */
+void __pcpuref_unpin(struct pcpuref_data *d)
+{
+	if (!refcount_dec_and_test(&d->pins))
+		return;
+	if (unlikely(__pcpuref_readers(d)))
+		__pcpuref_after_tasks(&d->rcu, sched_after_tasks);
+	else
+		__pcpuref_after_sched(&d->rcu, free_rcu_head);
+}
+
+/**
+ * pcpuref_memory - what the core has allocated and not freed
+ * @memory: filled
+ *
+ * What has exited counts for a grace period more. For tests of leaks:
+ * pcpuref_barrier(), then rcu_barrier(), then this.
+ *
+ * Context: any.
+ */
+void pcpuref_memory(struct pcpuref_memory *memory)
+{
+	int cpu;
+
+	*memory = (struct pcpuref_memory) { };
+	for_each_possible_cpu(cpu) {
+		/* No order: what comes and goes meanwhile may or may not be in it. */
+		memory->structures += READ_ONCE(per_cpu_ptr(&allocated, cpu)->structures);
+		memory->counters += READ_ONCE(per_cpu_ptr(&allocated, cpu)->counters);
+	}
+}
+EXPORT_SYMBOL_GPL(pcpuref_memory);

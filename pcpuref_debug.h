@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Gets and puts that are accounted by where they are called and by which task.
+ * For a client that is compiled with -DPCPUREF_DEBUG; pcpuref.h includes this at
+ * its end, nobody else does. The functions are in pcpuref_holders.ko.
+ */
+#ifndef PCPUREF_DEBUG_H
+#define PCPUREF_DEBUG_H
+
+/* Account a get that has succeeded, or a put that is to follow. */
+void __pcpuref_note_get(struct pcpuref *ref, unsigned long nr);
+void __pcpuref_note_put(struct pcpuref *ref, unsigned long nr);
+
+#ifdef PCPUREF_DEBUG
+/*
+ * Each call stands where the client's does, so that the return address names
+ * it; the barrier() keeps it from becoming a jump. A get is noted while it is
+ * held, and a put before it is given up: a note never outlives the reference.
+ */
+#define __pcpuref_noted_get(func, ref, nr)				\
+({									\
+	struct pcpuref *__noted = (ref);				\
+	unsigned long __nr = (nr);					\
+									\
+	func(__noted, __nr);						\
+	__pcpuref_note_get(__noted, __nr);				\
+	barrier();							\
+})
+
+#define __pcpuref_noted_tryget(func, ref, nr)				\
+({									\
+	struct pcpuref *__noted = (ref);				\
+	unsigned long __nr = (nr);					\
+	bool __taken = func(__noted, __nr);				\
+									\
+	if (__taken)							\
+		__pcpuref_note_get(__noted, __nr);			\
+	barrier();							\
+	__taken;							\
+})
+
+#define __pcpuref_noted_put(func, ref, nr)				\
+({									\
+	struct pcpuref *__noted = (ref);				\
+	unsigned long __nr = (nr);					\
+									\
+	__pcpuref_note_put(__noted, __nr);				\
+	func(__noted, __nr);						\
+})
+
+static __always_inline bool __must_check
+__pcpuref_tryget_live_rcu_many(struct pcpuref *ref, unsigned long nr)
+{
+	return pcpuref_tryget_live_rcu(ref);
+}
+
+#define pcpuref_get_many(ref, nr)	__pcpuref_noted_get((pcpuref_get_many), ref, nr)
+#define pcpuref_get(ref)		pcpuref_get_many(ref, 1)
+#define pcpuref_tryget_many(ref, nr)	__pcpuref_noted_tryget((pcpuref_tryget_many), ref, nr)
+#define pcpuref_tryget(ref)		pcpuref_tryget_many(ref, 1)
+#define pcpuref_get_unless_zero(ref)	pcpuref_tryget_many(ref, 1)
+#define pcpuref_tryget_live_many(ref, nr) \
+	__pcpuref_noted_tryget((pcpuref_tryget_live_many), ref, nr)
+#define pcpuref_tryget_live(ref)	pcpuref_tryget_live_many(ref, 1)
+#define pcpuref_tryget_live_rcu(ref) \
+	__pcpuref_noted_tryget(__pcpuref_tryget_live_rcu_many, ref, 1)
+#define pcpuref_put_many(ref, nr)	__pcpuref_noted_put((pcpuref_put_many), ref, nr)
+#define pcpuref_put(ref)		pcpuref_put_many(ref, 1)
+#endif /* PCPUREF_DEBUG */
+
+#endif /* PCPUREF_DEBUG_H */
