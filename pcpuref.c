@@ -114,10 +114,14 @@ static void broken(struct pcpuref_data *d, enum pcpuref_misuse what, long old,
  * section: so the common way needs no registers to be saved.
  */
 
-/* PCPUREF_ALLOW_ZERO: a live reference may be got from zero. */
+/*
+ * PCPUREF_ALLOW_ZERO: a live reference may be got from zero. The caller has seen
+ * zero; if that is what a kill has made of it, the kill's tag is visible. Pairs with
+ * drop(), whose RMW is fully ordered after the tag.
+ */
 static bool may_leave_zero(const struct pcpuref *ref, const struct pcpuref_data *d)
 {
-	/* Pairs with the stores to the word in machine.c: a kill may just come. */
+	smp_mb__after_atomic();
 	return __pcpuref_allows_zero(d) && !(READ_ONCE(ref->word) & __PCPUREF_DEAD);
 }
 

@@ -88,11 +88,14 @@ typedef void (pcpuref_func_t)(struct pcpuref *ref);
  *	workqueue, and when there is none the reference stays as it is. A
  *	reference that has become per-CPU does not go back by itself.
  * @PCPUREF_ALLOW_ZERO: count users that come and go. The initial reference is
- *	the caller's, who may put it at any time; pcpuref_kill() drops it if not.
- *	While the reference is live, zero is a count like others: a get may leave
- *	it again, tryget fails at it in atomic mode, and release is called each
- *	time that it is seen in atomic mode. pcpuref_switch_to_atomic_sync() and
- *	pcpuref_is_zero() tell whether anybody is in. A count below zero is misuse.
+ *	the caller's, who may put it at any time; pcpuref_kill() takes over one
+ *	reference of the caller's, so who has put the initial one must get one
+ *	first. While the reference is live, zero is a count like others: a get may
+ *	leave it again, tryget fails at it in atomic mode, and release is called
+ *	each time that it is seen in atomic mode (so a release may be running when
+ *	the kill comes, and is then not the last one). pcpuref_is_zero() after
+ *	pcpuref_switch_to_atomic_sync() tells whether anybody is in. A count below
+ *	zero is misuse.
  */
 enum pcpuref_flags {
 	PCPUREF_INIT_ATOMIC	= BIT(0),
@@ -429,8 +432,10 @@ static __always_inline bool pcpuref_resurrect(struct pcpuref *ref)
  * code may go away. What the client's own threads, timers and interrupt handlers
  * call, a put for example, returns when they do: stop them first. Who goes on to
  * kill or switch references of the module keeps it waiting. It does not wait for
- * references that others still hold, nor for callbacks of other modules'
- * references. Not from confirm or release.
+ * references that others still hold, nor for callbacks of references that other
+ * modules have initialised, also if those would lead back to this one: a module
+ * whose references are initialised by another's function asks that one to wait.
+ * Not from confirm or release.
  *
  * Context: task, may sleep for several grace periods.
  */

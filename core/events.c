@@ -9,10 +9,10 @@
 #include <linux/bug.h>
 #include <linux/dynamic_debug.h>
 #include <linux/export.h>
+#include <linux/ktime.h>
 #include <linux/math64.h>
 #include <linux/module.h>
 #include <linux/ratelimit.h>
-#include <linux/timekeeping.h>
 
 #include "rooms.h"
 
@@ -228,21 +228,14 @@ static struct pcpuref_event describe_info(const struct pcpuref_info *info,
 	};
 }
 
-/*
- * A step has been taken, under the lock. Costs little unless somebody looks.
- * @sum is what the counters held, for a fold, which has emptied them.
- */
-void __pcpuref_event(struct pcpuref_data *d, enum pcpuref_step step,
-		     enum pcpuref_mode before, enum pcpuref_mode after, long sum,
-		     unsigned long caller)
+void __pcpuref_log_event(struct pcpuref_data *d, enum pcpuref_step step,
+			 enum pcpuref_mode before, enum pcpuref_mode after, long sum,
+			 unsigned long caller)
 {
-	struct pcpuref_event event;
+	struct pcpuref_event event = describe(d, step);
 
-	if (likely(!__pcpuref_logging()))
-		return;
 	lockdep_assert_held(&d->lock);
 
-	event = describe(d, step);
 	event.before = before;
 	event.after = after;
 	event.count = __pcpuref_shared(d);
@@ -272,10 +265,16 @@ void __pcpuref_trace_dump(const struct pcpuref_info *info)
 
 static noinline void report(const struct pcpuref_event *event, const char *by)
 {
+	const char *what = pcpuref_misuse_name(event->misuse);
+	unsigned long address = event->caller ?: event->finder;
+
 	trace(event);
-	WARN(1, KBUILD_MODNAME ": misuse: %s: name=%s release=%ps count=%ld %s%pS\n",
-	     pcpuref_misuse_name(event->misuse), event->name, event->release, event->count,
-	     by, (void *)(event->caller ?: event->finder));
+	if (address)
+		WARN(1, KBUILD_MODNAME ": misuse: %s: name=%s release=%ps count=%ld %s%pS\n",
+		     what, event->name, event->release, event->count, by, (void *)address);
+	else
+		WARN(1, KBUILD_MODNAME ": misuse: %s: name=%s release=%ps count=%ld caller=unknown\n",
+		     what, event->name, event->release, event->count);
 }
 
 static bool first_report(struct pcpuref_data *d, enum pcpuref_misuse what)

@@ -8,12 +8,23 @@
 
 #include <linux/export.h>
 #include <linux/kernel.h>
+#include <linux/ktime.h>
 #include <linux/math64.h>
 #include <linux/percpu.h>
 #include <linux/string.h>
-#include <linux/timekeeping.h>
 
 #include "rooms.h"
+
+/*
+ * PCPUREF_ALLOW_ZERO: a live reference at zero. Of a dying one only its end counts,
+ * which is told a moment later. The acquire of the zero makes the tag visible that
+ * the kill has stored before: pairs with the RMWs of puts and of drop().
+ */
+static bool is_visiting_zero(const struct pcpuref *ref, const struct pcpuref_data *d)
+{
+	return __pcpuref_allows_zero(d) && !atomic_long_read_acquire(&d->count) &&
+	       !(READ_ONCE(ref->word) & __PCPUREF_DEAD);
+}
 
 /**
  * pcpuref_is_zero - has the count reached zero?
@@ -48,8 +59,7 @@ bool pcpuref_is_zero(struct pcpuref *ref)
 	d = smp_load_acquire(&ref->data);
 	if (d && !((unsigned long)d & GONE)) {
 		/* Pairs with the smp_store_release() in mark_zero(). */
-		zero = smp_load_acquire(&d->zero) ||
-		       (__pcpuref_allows_zero(d) && !atomic_long_read_acquire(&d->count));
+		zero = smp_load_acquire(&d->zero) || is_visiting_zero(ref, d);
 	} else {
 		/* Stored before the data that says so. */
 		word = READ_ONCE(ref->word);

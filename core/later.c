@@ -76,8 +76,9 @@ static void undefer(struct pcpuref_data *d)
 	zeroes = atomic_xchg(&d->deferrals, 0) & ~DEFERRED;
 
 	raw_spin_lock_irqsave(&d->lock, flags);
+	/* Who made them is not known any more. */
 	while (zeroes--)
-		todo |= __pcpuref_reached_zero(d, _THIS_IP_);
+		todo |= __pcpuref_reached_zero(d, 0);
 	/* Pairs with the WRITE_ONCE() in __pcpuref_stick(): ordered as above. */
 	if (READ_ONCE(d->stuck))
 		__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);

@@ -9,17 +9,29 @@
 #include <linux/export.h>
 #include <linux/jiffies.h>
 #include <linux/kernel.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
-#include <linux/timekeeping.h>
 #include <linux/uaccess.h>
 
 #include "rooms.h"
 
 /* --- Init --------------------------------------------------------------------- */
 
+static bool is_listed(const struct pcpuref_data *d)
+{
+	struct pcpuref_walk walk = { };
+	bool found = false;
+
+	while (!found && __pcpuref_walk_step(&walk))
+		found = walk.at == d;
+	pcpuref_walk_end(&walk);
+	return found;
+}
+
 /*
  * Is @ref initialised already? Its memory may hold anything, also what looks like
- * an address: so it is read with care, and believed if it points back.
+ * an address: so it is read with care, and if it points back, which hardly happens
+ * by chance, it is looked for among all.
  */
 static void check_init(struct pcpuref *ref, unsigned long caller)
 {
@@ -29,7 +41,8 @@ static void check_init(struct pcpuref *ref, unsigned long caller)
 
 	if (likely(!d) || !IS_ALIGNED((unsigned long)d, __alignof__(*d)) || !virt_addr_valid(d))
 		return;
-	if (!pcpuref_read_nofault(&back, &d->ref, sizeof(back)) || back != ref)
+	if (!pcpuref_read_nofault(&back, &d->ref, sizeof(back)) || back != ref ||
+	    !is_listed(d))
 		return;
 	d = __pcpuref_lock(ref, &flags);
 	if (!d)
@@ -170,12 +183,15 @@ void __pcpuref_orphan(struct pcpuref_data *d)
 static void detach(struct pcpuref_data *d, unsigned long caller)
 {
 	struct pcpuref *ref = d->ref;
+	bool zero;
 
 	lockdep_assert_held(&d->lock);
 
 	__pcpuref_event(d, PCPUREF_STEP_EXIT, __pcpuref_mode(d), PCPUREF_MODE_NONE, 0, caller);
+	/* What pcpuref_is_zero() says, it goes on to say. */
+	zero = d->zero || (__pcpuref_allows_zero(d) && !atomic_long_read(&d->count));
 	WRITE_ONCE(ref->word, __PCPUREF_ATOMIC | __PCPUREF_DEAD | EXITED |
-		   (d->zero ? 0 : NONZERO));
+		   (zero ? 0 : NONZERO));
 	/* Pairs with the smp_load_acquire() in pcpuref_is_zero(). */
 	smp_store_release(&ref->data, __pcpuref_gone(d->release));
 	__pcpuref_orphan(d);

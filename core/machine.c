@@ -25,7 +25,6 @@
 #include <linux/bottom_half.h>
 #include <linux/completion.h>
 #include <linux/kernel.h>
-#include <linux/percpu.h>
 #include <linux/spinlock.h>
 
 #include "rooms.h"
@@ -189,6 +188,8 @@ static unsigned int start_release(struct pcpuref_data *d)
 		return 0;
 	d->releasing = true;
 	__pcpuref_pin(d);
+	/* Also if it will be called in a put: that may be another module's. */
+	__pcpuref_in_flight(d->client);
 	return TODO_RELEASE;
 }
 
@@ -200,7 +201,8 @@ static unsigned int visit_zero(struct pcpuref_data *d)
 	/* More than that at once are told as one. */
 	if (d->zeroes < U8_MAX)
 		d->zeroes++;
-	return start_release(d);
+	/* While it is dying: when it is resurrected, if at all. */
+	return d->live ? start_release(d) : 0;
 }
 
 /*
@@ -220,6 +222,8 @@ static unsigned int mark_zero(struct pcpuref_data *d)
 	/* Pairs with smp_load_acquire() in pcpuref_is_zero(). */
 	smp_store_release(&d->zero, true);
 	d->ended++;
+	/* One release for this zero and for those before that were not told yet. */
+	d->zeroes = 0;
 	return start_release(d);
 }
 
@@ -237,9 +241,9 @@ unsigned int __pcpuref_reached_zero(struct pcpuref_data *d, unsigned long caller
 	if (__pcpuref_allows_zero(d)) {
 		bool still = !atomic_long_read(&d->count);
 
-		if (d->live && !(d->own && still))
+		if (d->live ? !(d->own && still) : !still && !d->zero)
 			return visit_zero(d);
-		/* Of a time before the kill: its release is the one at the end. */
+		/* Of a time before the kill, and the end has been told since. */
 		if (!still)
 			return 0;
 	}
@@ -283,17 +287,18 @@ static bool inc_not_zero(struct pcpuref_data *d)
 /*
  * Call release for every life that has ended, and for zeroes of a live reference,
  * one after the other: @releasing keeps a second context out, which leaves its own
- * to this one. Consumes a pin.
+ * to this one. Consumes what start_release() took.
  */
 static void release(struct pcpuref_data *d)
 {
+	struct pcpuref_client *client = d->client;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&d->lock, flags);
-	while (d->ref && (d->zeroes || d->returned != d->ended)) {
+	while (d->ref && ((d->live && d->zeroes) || d->returned != d->ended)) {
 		enum pcpuref_mode mode = __pcpuref_mode(d);
+		bool visit = d->returned == d->ended;
 		struct pcpuref *ref = d->ref;
-		bool visit = d->zeroes;
 
 		if (visit)
 			d->zeroes--;
@@ -315,17 +320,15 @@ static void release(struct pcpuref_data *d)
 	d->releasing = false;
 	raw_spin_unlock_irqrestore(&d->lock, flags);
 	__pcpuref_unpin(d);
+	__pcpuref_landed(client);
 }
 
 void __pcpuref_release_work(struct work_struct *work_struct)
 {
 	struct pcpuref_work *work = container_of(work_struct, struct pcpuref_work, work);
 	struct pcpuref_work_pool *pool = __pcpuref_work_begin(work);
-	struct pcpuref_data *d = __pcpuref_of_work(work);
-	struct pcpuref_client *client = d->client;
 
-	release(d);
-	__pcpuref_landed(client);
+	release(__pcpuref_of_work(work));
 	__pcpuref_work_end(pool);
 }
 
@@ -396,7 +399,7 @@ static void to_percpu(struct pcpuref_data *d)
 {
 	lockdep_assert_held(&d->lock);
 
-	/* The counters are zero since allocation or take_out(). */
+	/* The counters are zero since allocation or __pcpuref_take_out(). */
 	atomic_long_add(BIAS, &d->count);
 	d->biased = true;
 	d->tagged = false;
@@ -428,8 +431,9 @@ static void to_percpu(struct pcpuref_data *d)
  *   CZ     Z, confirmations to come         A D   no     no   no      yes  yes
  *
  * With PCPUREF_ALLOW_ZERO the initial reference is the core's only from kill to
- * drop: "initial" is no in PL, SL, AL and CL, and SL and CL have "own" unless the
- * count was zero. Such a reference may be at zero in AL and CL without being in Z.
+ * drop: "initial" is no in PL, SL, AL and CL. So every grace period has "own" then,
+ * unless the count was zero. Such a reference may be at zero in AL and CL without
+ * being in Z.
  *
  * What holds whenever the lock is free:
  *
@@ -468,7 +472,8 @@ unsigned int __pcpuref_settle(struct pcpuref_data *d)
 	if (shift_confirms(d) || (d->biased && d->tagged)) {
 		d->busy = true;
 		__pcpuref_pin(d);
-		if (!d->initial)
+		/* With PCPUREF_ALLOW_ZERO a resurrect may hand the initial one back. */
+		if (!d->initial || __pcpuref_allows_zero(d))
 			d->own = inc_not_zero(d);
 		return TODO_GRACE_PERIOD;
 	}
@@ -483,28 +488,6 @@ unsigned int __pcpuref_settle(struct pcpuref_data *d)
 	if (d->tagged && !d->force_atomic && d->counters && !is_stuck(d))
 		to_percpu(d);
 	return 0;
-}
-
-/*
- * Take out what is in the counters, which no CPU uses any more. With many CPUs
- * this takes long, so it is done without the lock: @busy keeps everybody else
- * from writing them. Who reads them meanwhile gets a snapshot, as ever.
- */
-static long take_out(struct pcpuref_data *d)
-{
-	unsigned long n, sum = 0;
-	unsigned int cpu;
-
-	for (cpu = 0; cpu < nr_cpu_ids; cpu++) {
-		if (!cpu_possible(cpu))
-			continue;
-		/* Pairs with this_cpu_add() in __pcpuref_add(), by the grace period. */
-		n = READ_ONCE(*per_cpu_ptr(d->counters, cpu));
-		if (n)
-			WRITE_ONCE(*per_cpu_ptr(d->counters, cpu), 0);
-		sum += n;
-	}
-	return (long)sum;
 }
 
 /*
@@ -546,9 +529,14 @@ static void grace_period_over(struct pcpuref_data *d)
 	unsigned long flags;
 	long sum = 0;
 
-	/* Written only by the end of a grace period, and while there is none. */
-	if (d->biased)
-		sum = take_out(d);
+	/*
+	 * Written only by the end of a grace period, and while there is none. With
+	 * many CPUs this takes long, so it is done without the lock: @busy keeps
+	 * everybody else from writing the counters. Who reads them meanwhile gets
+	 * a snapshot, as ever.
+	 */
+	if (data_race(!!d->biased))
+		sum = __pcpuref_take_out(d->counters);
 
 	raw_spin_lock_irqsave(&d->lock, flags);
 	if (d->biased && d->ref)
@@ -603,12 +591,10 @@ void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync)
 	}
 
 	if (todo & TODO_RELEASE) {
-		if (d->flags & PCPUREF_RELEASE_WORK) {
-			__pcpuref_in_flight(d->client);
+		if (d->flags & PCPUREF_RELEASE_WORK)
 			__pcpuref_queue_work(__pcpuref_work(d));
-		} else {
+		else
 			release(d);
-		}
 	}
 
 	if (see_through) {
@@ -666,6 +652,8 @@ unsigned int __pcpuref_revive(struct pcpuref_data *d, unsigned long caller)
 	d->killed_at = 0;
 	__pcpuref_tag(d, __PCPUREF_ATOMIC);
 	__pcpuref_wake_failed(d, true, -ECANCELED);
+	if (d->zeroes)
+		todo |= start_release(d);
 
 	return todo | __pcpuref_settle(d);
 }

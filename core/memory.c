@@ -15,6 +15,7 @@
  * reaches memory that is another's already.
  */
 #include <linux/cpumask.h>
+#include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/kernel.h>
 #include <linux/percpu.h>
@@ -32,6 +33,10 @@ struct data_and_work {
 
 /* Each CPU's share, so that CPUs which initialise do not meet. */
 static DEFINE_PER_CPU(struct pcpuref_memory, allocated);
+
+/* Where the counters of each possible CPU are, behind their per-CPU address. */
+static unsigned long *offsets;
+static unsigned int nr_offsets;
 
 static size_t size_of(unsigned int flags)
 {
@@ -52,7 +57,8 @@ struct pcpuref_data *__pcpuref_of_work(struct pcpuref_work *work)
 /* Only while @d is attached: afterwards the client's module may be gone. */
 const char *__pcpuref_name(const struct pcpuref_data *d)
 {
-	return d->named ? (const char *)d + size_of(d->flags) : d->site->name;
+	/* Without the lock for reports; never changes. */
+	return data_race(!!d->named) ? (const char *)d + size_of(d->flags) : d->site->name;
 }
 
 size_t __pcpuref_bytes(const struct pcpuref_data *d)
@@ -79,7 +85,29 @@ void __pcpuref_free_counters(unsigned long __percpu *counters)
 	this_cpu_dec(allocated.counters);
 }
 
-/* Zeroed, but for what is said here. @name: to be copied, or NULL. */
+/*
+ * Take out what is in the counters, which no CPU uses any more. At many possible
+ * CPUs this loop is what the end of a life costs, so it is short.
+ */
+long __pcpuref_take_out(unsigned long __percpu *counters)
+{
+	unsigned long n, sum = 0;
+	unsigned long *counter;
+	unsigned int i;
+
+	for (i = 0; i < nr_offsets; i++) {
+		counter = (unsigned long *)((__force unsigned long)counters + offsets[i]);
+		/* Pairs with this_cpu_add() in __pcpuref_add(), by the grace period. */
+		n = READ_ONCE(*counter);
+		if (!n)
+			continue;
+		WRITE_ONCE(*counter, 0);
+		sum += n;
+	}
+	return (long)sum;
+}
+
+/* What is not set here is zero. @name: to be copied, or NULL. */
 struct pcpuref_data *__pcpuref_alloc(unsigned int flags, gfp_t gfp, const char *name)
 {
 	size_t size = size_of(flags), length = name ? strlen(name) + 1 : 0;
@@ -87,6 +115,8 @@ struct pcpuref_data *__pcpuref_alloc(unsigned int flags, gfp_t gfp, const char *
 
 	if (!d)
 		return NULL;
+	d->flags = flags;
+	d->named = !!name;
 	if (!(flags & PCPUREF_INIT_LAZY)) {
 		d->counters = __pcpuref_alloc_counters(gfp);
 		if (!d->counters) {
@@ -94,11 +124,8 @@ struct pcpuref_data *__pcpuref_alloc(unsigned int flags, gfp_t gfp, const char *
 			return NULL;
 		}
 	}
-	d->flags = flags;
-	if (name) {
-		d->named = true;
+	if (name)
 		memcpy((char *)d + size, name, length);
-	}
 	if (flags & PCPUREF_RELEASE_WORK)
 		INIT_WORK(&__pcpuref_work(d)->work, __pcpuref_release_work);
 	this_cpu_inc(allocated.structures);
@@ -125,23 +152,28 @@ static void sched_after_tasks(struct rcu_head *head)
 
 /*
  * The head is the one that a switch uses: that has a pin, so it is over. Pairs
- * with the preemption-disabled section around each look at the data pointer.
+ * with the preemption-disabled section around each look at the data pointer. Most
+ * have no counters any more, and kfree_rcu() frees those together.
  */
 void __pcpuref_unpin(struct pcpuref_data *d)
 {
 	if (!refcount_dec_and_test(&d->pins))
 		return;
-	if (unlikely(__pcpuref_readers(d)))
+	if (unlikely(__pcpuref_readers(d))) {
 		__pcpuref_after_tasks(&d->rcu, sched_after_tasks);
-	else
+	} else if (d->counters) {
 		__pcpuref_after_sched(&d->rcu, free_rcu_head);
+	} else {
+		this_cpu_dec(allocated.structures);
+		kfree_rcu(d, rcu);
+	}
 }
 
 /**
  * pcpuref_memory - what the core has allocated and not freed
  * @memory: filled
  *
- * What has exited counts for a grace period more. For tests of leaks:
+ * What has exited may count for a grace period more. For tests of leaks:
  * pcpuref_barrier(), then rcu_barrier(), then this.
  *
  * Context: any.
@@ -158,3 +190,21 @@ void pcpuref_memory(struct pcpuref_memory *memory)
 	}
 }
 EXPORT_SYMBOL_GPL(pcpuref_memory);
+
+int __pcpuref_memory_init(void)
+{
+	int cpu;
+
+	offsets = kcalloc(num_possible_cpus(), sizeof(*offsets), GFP_KERNEL);
+	if (!offsets)
+		return -ENOMEM;
+	for_each_possible_cpu(cpu)
+		offsets[nr_offsets++] = (unsigned long)per_cpu_ptr(&allocated, cpu) -
+					(__force unsigned long)&allocated;
+	return 0;
+}
+
+void __pcpuref_memory_exit(void)
+{
+	kfree(offsets);
+}

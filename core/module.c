@@ -48,6 +48,15 @@ static bool leave_behind(struct pcpuref_data *d, const struct pcpuref_client *cl
 	return left;
 }
 
+/* The pin that an exit would have dropped stays for good. */
+static void leave_all(const struct pcpuref_client *client, unsigned int *left)
+{
+	struct pcpuref_walk walk = { };
+
+	while (__pcpuref_walk_step(&walk))
+		*left += leave_behind(walk.at, client, *left < LEFT_NAMED);
+}
+
 /*
  * A client's module goes away. What it leaves behind is reported and taken off
  * the registry, which must not point to its strings, and none of its callbacks
@@ -57,7 +66,6 @@ static bool leave_behind(struct pcpuref_data *d, const struct pcpuref_client *cl
  */
 static int module_event(struct notifier_block *block, unsigned long event, void *module)
 {
-	struct pcpuref_walk walk = { };
 	struct pcpuref_client *client;
 	unsigned int left = 0;
 
@@ -67,15 +75,12 @@ static int module_event(struct notifier_block *block, unsigned long event, void 
 	if (!client)
 		return NOTIFY_DONE;
 
-	while (__pcpuref_walk_step(&walk)) {
-		if (!leave_behind(walk.at, client, left < LEFT_NAMED))
-			continue;
-		/* The pin that an exit would have dropped stays for good. */
-		left++;
-	}
+	leave_all(client, &left);
+	__pcpuref_wait_for_client(client);
+	/* What a callback that was running has initialised. */
+	leave_all(client, &left);
 	if (left > LEFT_NAMED)
 		pr_err("misuse: module unloaded without exit: %u references in all\n", left);
-	__pcpuref_wait_for_client(client);
 	__pcpuref_forget_client(client, left);
 	return NOTIFY_DONE;
 }
@@ -113,16 +118,23 @@ static int __init pcpuref_module_init(void)
 
 	__pcpuref_registry_init();
 	__pcpuref_later_init();
-	err = __pcpuref_work_init();
+	err = __pcpuref_memory_init();
 	if (err)
 		return err;
+	err = __pcpuref_work_init();
+	if (err)
+		goto exit_memory;
 	err = watch_modules();
-	if (err) {
-		__pcpuref_work_exit();
-		return err;
-	}
+	if (err)
+		goto exit_work;
 	pr_info("version " PCPUREF_VERSION "\n");
 	return 0;
+
+exit_work:
+	__pcpuref_work_exit();
+exit_memory:
+	__pcpuref_memory_exit();
+	return err;
 }
 
 /* No client is left: only what they started may still be on its way. */
@@ -134,6 +146,7 @@ static void __exit pcpuref_module_exit(void)
 	/* The structures of what exited last. */
 	__pcpuref_grace_barrier();
 	__pcpuref_clients_exit();
+	__pcpuref_memory_exit();
 }
 
 module_init(pcpuref_module_init);

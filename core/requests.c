@@ -6,7 +6,7 @@
 #include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/kernel.h>
-#include <linux/timekeeping.h>
+#include <linux/ktime.h>
 
 #include "rooms.h"
 

@@ -28,9 +28,21 @@
 /* Is anybody looking at events? Only then are they put together. */
 bool __pcpuref_logging(void);
 
-void __pcpuref_event(struct pcpuref_data *d, enum pcpuref_step step,
-		     enum pcpuref_mode before, enum pcpuref_mode after, long sum,
-		     unsigned long caller);
+void __pcpuref_log_event(struct pcpuref_data *d, enum pcpuref_step step,
+			 enum pcpuref_mode before, enum pcpuref_mode after, long sum,
+			 unsigned long caller);
+
+/*
+ * A step has been taken, under the lock. @sum is what the counters held, for a
+ * fold, which has emptied them.
+ */
+static inline void __pcpuref_event(struct pcpuref_data *d, enum pcpuref_step step,
+				   enum pcpuref_mode before, enum pcpuref_mode after,
+				   long sum, unsigned long caller)
+{
+	if (unlikely(__pcpuref_logging()))
+		__pcpuref_log_event(d, step, before, after, sum, caller);
+}
 
 /*
  * Both report once for each reference and kind. The first knows who did it; the
@@ -124,6 +136,9 @@ unsigned long __percpu *__pcpuref_alloc_counters(gfp_t gfp);
 void __pcpuref_free_counters(unsigned long __percpu *counters);
 void __pcpuref_free_unused(struct pcpuref_data *d);
 
+/* Empty counters that no CPU uses. Return: what they held. */
+long __pcpuref_take_out(unsigned long __percpu *counters);
+
 /* The parts behind the structure, where there are any. */
 struct pcpuref_work *__pcpuref_work(struct pcpuref_data *d);
 struct pcpuref_data *__pcpuref_of_work(struct pcpuref_work *work);
@@ -136,6 +151,9 @@ static inline void __pcpuref_pin(struct pcpuref_data *d)
 }
 
 void __pcpuref_unpin(struct pcpuref_data *d);
+
+int __pcpuref_memory_init(void);
+void __pcpuref_memory_exit(void);
 
 /* --- 3: registry.c: who is there -------------------------------------------- */
 

@@ -8,13 +8,13 @@
  * cheap, since workqueues share their threads, and stay for the next time.
  *
  * The workqueues are not WQ_MEM_RECLAIM: then a release could not flush works of
- * others, which are not either.
+ * others, which are not either. They are not WQ_UNBOUND: of those the kernel divides
+ * the number of works between nodes, as it sees fit, and one node may get eight. They
+ * are WQ_CPU_INTENSIVE, so a release that computes does not keep others from starting.
  */
 #include <linux/atomic.h>
 #include <linux/errno.h>
 #include <linux/llist.h>
-#include <linux/minmax.h>
-#include <linux/nodemask.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
@@ -24,7 +24,7 @@
  * struct pcpuref_work_pool - a workqueue that is never full
  * @next: the pool that was made before this one
  * @wq: its workqueue
- * @active: works that are queued or running in it, places_max at the most
+ * @active: works that are queued or running in it, ACTIVE_MAX at the most
  */
 struct pcpuref_work_pool {
 	struct pcpuref_work_pool	*next;
@@ -32,10 +32,8 @@ struct pcpuref_work_pool {
 	atomic_t			active;
 };
 
-/* What every kernel accepts; and it may divide it between nodes. */
+/* The most that every kernel accepts; it is for each CPU. */
 #define ACTIVE_MAX	512
-
-static int places_max;
 
 /* Only added to, by the first pool and then by find_places() alone. */
 static struct pcpuref_work_pool *pools;
@@ -50,7 +48,7 @@ static struct pcpuref_work_pool *add_pool(void)
 
 	if (!pool)
 		return NULL;
-	pool->wq = alloc_workqueue("pcpuref", WQ_UNBOUND, ACTIVE_MAX);
+	pool->wq = alloc_workqueue("pcpuref", WQ_CPU_INTENSIVE, ACTIVE_MAX);
 	if (!pool->wq) {
 		kfree(pool);
 		return NULL;
@@ -67,7 +65,7 @@ static bool queue_somewhere(struct pcpuref_work *work)
 
 	/* Pairs with the smp_store_release() in add_pool(). */
 	for (pool = READ_ONCE(pools); pool; pool = pool->next) {
-		if (!atomic_add_unless(&pool->active, 1, places_max))
+		if (!atomic_add_unless(&pool->active, 1, ACTIVE_MAX))
 			continue;
 		work->pool = pool;
 		queue_work(pool->wq, &work->work);
@@ -119,7 +117,6 @@ void __pcpuref_work_end(struct pcpuref_work_pool *pool)
 
 int __pcpuref_work_init(void)
 {
-	places_max = max_t(int, ACTIVE_MAX / num_possible_nodes(), 1);
 	return add_pool() ? 0 : -ENOMEM;
 }
 

@@ -34,6 +34,7 @@
 #endif
 
 #include "pcpuref.h"
+#include "pcpuref_inspect.h"
 
 /* Longer than any grace period; only a test that fails waits for so long. */
 #define PATIENCE	(5 * HZ)
@@ -235,6 +236,8 @@ static struct {
 	int			nr_expected;
 	atomic_t		unexpected;
 	atomic_t		notices;
+	/* What the core had allocated when the suite began. */
+	struct pcpuref_memory	memory;
 	/* The first expectation that failed where a test cannot say so. */
 	atomic_t		nr_failed;
 	const char		*failed;
@@ -581,8 +584,34 @@ static inline void suite_exit(struct kunit *test)
 	check_reports(test);
 }
 
+/* What is left when nothing is in flight any more. */
+static inline struct pcpuref_memory settled_memory(void)
+{
+	struct pcpuref_memory memory;
+
+	pcpuref_barrier();
+	rcu_barrier();
+	pcpuref_memory(&memory);
+	return memory;
+}
+
+/*
+ * The last case of each suite: nothing is left of the others. A pin that was not
+ * dropped shows here, and nowhere else.
+ */
+static inline void leaves_nothing(struct kunit *test)
+{
+	struct pcpuref_memory left = settled_memory();
+
+	KUNIT_EXPECT_EQ(test, left.structures, suite.memory.structures);
+	KUNIT_EXPECT_EQ(test, left.counters, suite.memory.counters);
+}
+
+#define PCPUREF_LAST_CASE	KUNIT_CASE(leaves_nothing)
+
 static inline int suite_begin(struct kunit_suite *s)
 {
+	suite.memory = settled_memory();
 #ifdef CONFIG_TRACEPOINTS
 	return register_trace_console(watch_log, NULL);
 #else

@@ -999,6 +999,7 @@ static struct kunit_case pcpuref_concurrent_cases[] = {
 	KUNIT_CASE(pcpuref_concurrent_test_wait_and_free),
 	KUNIT_CASE(pcpuref_concurrent_test_rcu_lookup),
 	KUNIT_CASE(pcpuref_concurrent_test_many),
+	PCPUREF_LAST_CASE,
 	{}
 };
 

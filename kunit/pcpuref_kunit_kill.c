@@ -969,6 +969,7 @@ static struct kunit_case pcpuref_kill_cases[] = {
 	KUNIT_CASE(pcpuref_kill_test_free_in_release_and_wait),
 	KUNIT_CASE(pcpuref_kill_test_release_uses_another),
 	KUNIT_CASE(pcpuref_kill_test_slow_release_delays_nobody),
+	PCPUREF_LAST_CASE,
 	{}
 };
 

@@ -1065,6 +1065,7 @@ static struct kunit_case pcpuref_lazy_cases[] = {
 	KUNIT_CASE(pcpuref_lazy_test_storm),
 	KUNIT_CASE(pcpuref_lazy_test_storm_resurrect),
 	KUNIT_CASE(pcpuref_lazy_test_storm_kill),
+	PCPUREF_LAST_CASE,
 	{}
 };
 

@@ -933,6 +933,7 @@ static struct kunit_case pcpuref_life_cases[] = {
 #ifdef DEFINE_CLASS
 	KUNIT_CASE(pcpuref_life_test_scopes),
 #endif
+	PCPUREF_LAST_CASE,
 	{}
 };
 

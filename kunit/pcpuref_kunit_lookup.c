@@ -239,6 +239,7 @@ static struct kunit_case pcpuref_lookup_cases[] = {
 	KUNIT_CASE(pcpuref_lookup_test_by_live_dying),
 	KUNIT_CASE(pcpuref_lookup_test_by_live_late),
 	KUNIT_CASE_PARAM(pcpuref_lookup_test_stress, lookup_way_gen_params),
+	PCPUREF_LAST_CASE,
 	{}
 };
 

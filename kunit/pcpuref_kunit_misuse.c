@@ -1104,6 +1104,7 @@ static struct kunit_case pcpuref_misuse_cases[] = {
 	KUNIT_CASE(pcpuref_misuse_test_name),
 	KUNIT_CASE(pcpuref_misuse_test_each_kind_once),
 	KUNIT_CASE(pcpuref_misuse_test_report_once),
+	PCPUREF_LAST_CASE,
 	{}
 };
 

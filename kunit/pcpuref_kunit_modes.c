@@ -792,6 +792,7 @@ static struct kunit_case pcpuref_modes_cases[] = {
 	KUNIT_CASE(pcpuref_modes_test_wrap_in_flight),
 	KUNIT_CASE(pcpuref_modes_test_large_count),
 	KUNIT_CASE(pcpuref_modes_test_all_sequences),
+	PCPUREF_LAST_CASE,
 	{}
 };
 

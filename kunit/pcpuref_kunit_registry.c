@@ -969,6 +969,7 @@ static struct kunit_case pcpuref_registry_cases[] = {
 #endif
 	KUNIT_CASE(pcpuref_registry_test_walk_storm),
 	KUNIT_CASE(pcpuref_registry_test_inspect_storm),
+	PCPUREF_LAST_CASE,
 	{}
 };
 

@@ -505,6 +505,7 @@ static struct kunit_case pcpuref_reinit_cases[] = {
 	KUNIT_CASE(pcpuref_reinit_test_in_confirm),
 	KUNIT_CASE(pcpuref_reinit_test_before_release),
 	KUNIT_CASE(pcpuref_reinit_test_many_lives),
+	PCPUREF_LAST_CASE,
 	{}
 };
 
