@@ -35,7 +35,8 @@ mkdir -p "$out"
 
 rm -rf "$build"
 mkdir -p "$build"
-cp "$top"/bench/native/*.[chS] "$top/pcpuref.h" "$top/pcpuref_kref.h" "$build/"
+cp "$top"/bench/native/*.[chS] "$top/pcpuref.h" "$top/pcpuref_kernel.h" \
+	"$top/pcpuref_kref.h" "$build/"
 # To the kernel build each object is a whole module, so that it gets all that a
 # module's code gets; no module is made of it, so nothing is resolved.
 cat >"$build/Kbuild" <<END

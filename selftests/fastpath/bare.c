@@ -13,19 +13,76 @@
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/types.h>
+#include <linux/version.h>
 
 #include "bare.h"
+
+/*
+ * The preempt count through a register, where the kernel has one; it is in
+ * pcpu_hot from 6.2 to 6.14.
+ */
+#if defined(CONFIG_X86_64) && defined(CONFIG_PREEMPTION) && !defined(CONFIG_UML)
+#if KERNEL_VERSION(6, 2, 0) <= LINUX_VERSION_CODE && \
+	LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
+#define COUNT	(&pcpu_hot.preempt_count)
+#else
+#define COUNT	(&__preempt_count)
+#endif
+#ifdef __my_cpu_var
+#define AT(count)	__my_cpu_var(*(count))
+#else
+#define AT(count)	(*(count))
+#endif
+
+static __always_inline void enter(void)
+{
+	typeof(COUNT) count = COUNT;
+
+	OPTIMIZER_HIDE_VAR(count);
+	if (sizeof(*count) == 8)
+		raw_cpu_add_8(*count, 1);
+	else
+		raw_cpu_add_4(*count, 1);
+	barrier();
+}
+
+static __always_inline void leave(void)
+{
+	typeof(COUNT) count = COUNT;
+	bool zero;
+
+	barrier();
+	OPTIMIZER_HIDE_VAR(count);
+#ifdef CONFIG_HAS_SEPARATE_PREEMPT_RESCHED_BITS
+	zero = GEN_UNARY_RMWcc("decq", AT(count), e, __percpu_arg([var]));
+#else
+	zero = GEN_UNARY_RMWcc("decl", AT(count), e, __percpu_arg([var]));
+#endif
+	if (unlikely(zero))
+		__preempt_schedule_notrace();
+}
+#else
+static __always_inline void enter(void)
+{
+	preempt_disable_notrace();
+}
+
+static __always_inline void leave(void)
+{
+	preempt_enable_notrace();
+}
+#endif
 
 static __always_inline bool add(struct pcpuref *ref, unsigned long nr)
 {
 	unsigned long word;
 
-	preempt_disable_notrace();
+	enter();
 	word = READ_ONCE(ref->word);
 	if (unlikely(word & 7UL))
 		return false;
 	this_cpu_add(*(unsigned long __percpu *)word, nr);
-	preempt_enable_notrace();
+	leave();
 	return true;
 }
 
