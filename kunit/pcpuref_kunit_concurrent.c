@@ -262,11 +262,16 @@ static void pcpuref_concurrent_test_lookup_kill_sync(struct kunit *test)
 		over = 0;
 		for (i = 0; i < n; i++)
 			h[i] = helper_start(test, look_up_against_sync, c, &over);
+		/* Each of them has got it before, and has tried to afterwards. */
 		for (i = 0; i < n; i++)
-			wait_for_completion_timeout(&h[i]->ready, PATIENCE);
+			KUNIT_EXPECT_TRUE(test, wait_until(READ_ONCE(h[i]->hits)));
 		KUNIT_EXPECT_EQ(test, pcpuref_kill_sync(&c->ref), 0);
 		publish(&over, 1);
-		schedule_timeout_uninterruptible(1);
+		for (i = 0; i < n; i++) {
+			unsigned long before = READ_ONCE(h[i]->rounds);
+
+			KUNIT_EXPECT_TRUE(test, wait_until(READ_ONCE(h[i]->rounds) > before + 1));
+		}
 		for (i = 0; i < n; i++) {
 			KUNIT_EXPECT_TRUE(test, helper_stop(h[i]));
 			KUNIT_EXPECT_EQ(test, h[i]->wrong, 0);
@@ -370,27 +375,39 @@ static void pcpuref_concurrent_test_kill_resurrect_atomic(struct kunit *test)
 /* How many deaths have been called off. */
 static unsigned int revived;
 
-/* Waits for each death; there is no third who kills. */
+/*
+ * Waits for each death; there is no third who kills. Every other time it holds a
+ * reference meanwhile: then it can only be told that the death has been called off,
+ * or that it has come too late and its wait has killed once more.
+ */
 static void kill_and_wait_for_it(struct helper *h)
 {
 	struct pcpuref *ref = &h->c->ref;
 	unsigned int kills = 0;
+	bool held;
 	int err;
 
 	complete(&h->ready);
 	while (helper_goes_on(h)) {
+		held = kills & 1;
+		if (held)
+			pcpuref_get(ref);
 		h->wrong += !pcpuref_kill_and_confirm(ref, counted_confirm);
 		kills++;
-		err = pcpuref_kill_and_wait(ref);
+		err = pcpuref_kill_and_wait_timeout(ref, held ? HZ / 20 : MAX_SCHEDULE_TIMEOUT);
 		if (err == -ECANCELED)
 			h->hits++;
-		else if (err)
+		else if (held ? err != -ETIMEDOUT : err)
 			h->wrong++;
 		while (observe(&revived) != kills)
 			cond_resched();
 		/* If that came before the wait, this was another death. */
 		if (pcpuref_is_zero(ref))
 			h->wrong += !pcpuref_reinit(ref);
+		else if (pcpuref_is_dying(ref))
+			h->wrong += !pcpuref_resurrect(ref);
+		if (held)
+			pcpuref_put(ref);
 	}
 	h->result = kills;
 }
@@ -421,6 +438,7 @@ static void pcpuref_concurrent_test_wait_resurrect(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, killer->wrong, 0);
 	KUNIT_EXPECT_EQ(test, reviver->wrong, 0);
 	KUNIT_EXPECT_GT(test, killer->result, 1);
+	KUNIT_EXPECT_GT(test, killer->hits, 0);
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, confirmed(c), killer->result);
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
@@ -458,12 +476,14 @@ static void put_in_race(struct helper *h)
 static void last_put_against_resurrect(struct kunit *test, unsigned int flags)
 {
 	struct counted *c = counted_new(test, flags);
-	unsigned int races = 0, ended = 0, spin;
+	unsigned int races = 0, ended = 0, lives = 0, spin;
 	unsigned long end = jiffies + 2 * STORM;
 	struct race race = {};
 	struct helper *h;
 	int before;
 
+	if (num_online_cpus() == 1)
+		kunit_skip(test, "with one CPU the put never meets the resurrect");
 	h = helper_start_on(test, other_cpu(), put_in_race, c, &race);
 	wait_for_completion_timeout(&h->ready, PATIENCE);
 	do {
@@ -481,9 +501,13 @@ static void last_put_against_resurrect(struct kunit *test, unsigned int flags)
 		if (flags & PCPUREF_RELEASE_WORK)
 			pcpuref_barrier();
 		KUNIT_EXPECT_LE(test, released(c) - before, 1);
+		lives += released(c) == before;
 		ended = released(c);
 	} while (time_before(jiffies, end));
 	KUNIT_EXPECT_TRUE(test, helper_stop(h));
+	/* Both have come first. */
+	KUNIT_EXPECT_GT(test, ended, 0);
+	KUNIT_EXPECT_GT(test, lives, 0);
 	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), ended + 1);
 }
@@ -604,6 +628,7 @@ static void pcpuref_concurrent_test_sync_exact(struct kunit *test)
 {
 	unsigned long end = jiffies + STORM;
 	int i, n = nr_storm_helpers();
+	unsigned long hits = 0;
 	struct helper *h[4];
 
 	do {
@@ -616,12 +641,14 @@ static void pcpuref_concurrent_test_sync_exact(struct kunit *test)
 		for (i = 0; i < n; i++) {
 			KUNIT_EXPECT_TRUE(test, helper_stop(h[i]));
 			KUNIT_EXPECT_EQ(test, h[i]->wrong, 0);
+			hits += h[i]->hits;
 		}
 		helpers_reap();
 		pcpuref_barrier();
 		pcpuref_put_many(&c->ref, 41);
 		pcpuref_exit(&c->ref);
 	} while (time_before(jiffies, end));
+	KUNIT_EXPECT_GT(test, hits, n);
 }
 
 static void watch_word(struct helper *h)
@@ -672,8 +699,11 @@ static void pcpuref_concurrent_test_word(struct kunit *test)
 	} while (time_before(jiffies, end));
 	KUNIT_EXPECT_TRUE(test, helper_stop(watcher));
 	KUNIT_EXPECT_EQ(test, watcher->wrong, 0);
-	for (i = 0; i < ARRAY_SIZE(user); i++)
+	KUNIT_EXPECT_GT(test, watcher->hits, 0);
+	for (i = 0; i < ARRAY_SIZE(user); i++) {
 		KUNIT_EXPECT_TRUE(test, helper_stop(user[i]));
+		KUNIT_EXPECT_GT(test, user[i]->hits, 0);
+	}
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
 	KUNIT_EXPECT_EQ(test, released(c), lives);

@@ -402,6 +402,8 @@ struct model {
 	/* What is wanted. */
 	bool	live;
 	bool	force_atomic;
+	/* It has no counters, and nobody asks for any. */
+	bool	lazy;
 	/* What is. */
 	bool	dying;
 	bool	zero;
@@ -441,7 +443,8 @@ static void model_start(struct model *m, unsigned int flags)
 	m->held = m->live;
 	m->dying = !m->live;
 	m->zero = !m->live;
-	m->percpu = m->live && !m->force_atomic;
+	m->lazy = flags & PCPUREF_INIT_LAZY;
+	m->percpu = m->live && !m->force_atomic && !m->lazy;
 }
 
 static void model_zero(struct model *m)
@@ -462,7 +465,7 @@ static void model_settle(struct model *m)
 		return;
 	}
 	if (m->live) {
-		m->percpu = !m->force_atomic;
+		m->percpu = !m->force_atomic && !m->lazy;
 	} else {
 		m->initial = false;
 		model_zero(m);
@@ -513,7 +516,8 @@ static bool model_request(struct model *m, unsigned int flags, enum request r)
 		model_leave_percpu(m);
 		break;
 	case TO_PERCPU:
-		if (!flags)
+		/* When a lazy one then gets its counters is nobody's promise. */
+		if (!flags || m->lazy)
 			return false;
 		m->force_atomic = false;
 		break;
@@ -718,6 +722,7 @@ static const unsigned int model_flags[] = {
 	PCPUREF_INIT_ATOMIC,
 	PCPUREF_INIT_DEAD,
 	PCPUREF_INIT_DEAD | PCPUREF_INIT_ATOMIC,
+	PCPUREF_INIT_LAZY | PCPUREF_ALLOW_REINIT,
 };
 
 /* The next sequence that is legal, in @s; false if there is none. */
