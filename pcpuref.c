@@ -121,6 +121,7 @@ static void broken(struct pcpuref_data *d, enum pcpuref_misuse what, long old,
  */
 static bool may_leave_zero(const struct pcpuref *ref, const struct pcpuref_data *d)
 {
+	/* The zero before the tag. */
 	smp_mb__after_atomic();
 	return __pcpuref_allows_zero(d) && !(READ_ONCE(ref->word) & __PCPUREF_DEAD);
 }
@@ -132,7 +133,7 @@ static noinline void get_odd(struct pcpuref *ref, struct pcpuref_data *d, long o
 		__pcpuref_misuse_gone(ref, caller);
 	else if ((long)(old + nr) <= (long)nr && !(!old && may_leave_zero(ref, d)))
 		broken(d, old <= 0 ? PCPUREF_GET_ON_ZERO : PCPUREF_OVERFLOW, old, caller);
-	else
+	else if (old || !is_usual(ref, readers))
 		see_to(d, readers, caller);
 	preempt_enable_notrace();
 }

@@ -93,9 +93,11 @@ typedef void (pcpuref_func_t)(struct pcpuref *ref);
  *	first. While the reference is live, zero is a count like others: a get may
  *	leave it again, tryget fails at it in atomic mode, and release is called
  *	each time that it is seen in atomic mode (so a release may be running when
- *	the kill comes, and is then not the last one). pcpuref_is_zero() after
- *	pcpuref_switch_to_atomic_sync() tells whether anybody is in. A count below
- *	zero is misuse.
+ *	the kill comes, and is then not the last one). A get from zero must not
+ *	race with a kill. pcpuref_is_zero() after pcpuref_switch_to_atomic_sync()
+ *	tells whether anybody is in; it may say no for nobody while a confirmation
+ *	is in flight. A count below zero is misuse; a put too many that only comes
+ *	to zero cannot be told from another.
  */
 enum pcpuref_flags {
 	PCPUREF_INIT_ATOMIC	= BIT(0),
@@ -211,8 +213,8 @@ void __pcpuref_barrier(struct module *owner);
  * -EOPNOTSUPP if this kernel has no grace period for PCPUREF_READERS_TASKS. After
  * an error nothing is held, and pcpuref_exit() is allowed but not needed.
  */
-#define pcpuref_init(ref, release, flags, gfp) \
-	pcpuref_init_named(ref, release, flags, gfp, #ref)
+#define pcpuref_init(ref, release, flags, gfp)				\
+	__pcpuref_init_at(ref, release, flags, gfp, NULL, __pcpuref_site(#ref))
 
 /**
  * pcpuref_init_named - initialise a reference and name it
@@ -220,7 +222,7 @@ void __pcpuref_barrier(struct module *owner);
  * @release: called when the last reference has gone, once in each life
  * @flags: of &enum pcpuref_flags, or 0
  * @gfp: for the allocations; with GFP_KERNEL it may sleep
- * @label: what messages call it; copied, unless it is a literal
+ * @name: what messages call it; copied
  *
  * See pcpuref_init(), which takes the name from the source. Pairs with
  * pcpuref_exit(), too.
@@ -230,19 +232,23 @@ void __pcpuref_barrier(struct module *owner);
  * -EOPNOTSUPP if this kernel has no grace period for PCPUREF_READERS_TASKS. After
  * an error nothing is held, and pcpuref_exit() is allowed but not needed.
  */
-#define pcpuref_init_named(ref, release, flags, gfp, label)		\
-	__pcpuref_init_at(ref, release, flags, gfp, label, ({		\
-		static struct pcpuref_site __pcpuref_site = {		\
-			.name = __builtin_constant_p(label) ? (label) : NULL, \
-			.module = KBUILD_MODNAME,			\
-			.file = __FILE__,				\
-			.function = __func__,				\
-			.line = __LINE__,				\
-			.readers = __PCPUREF_READERS,			\
-			.owner = THIS_MODULE,				\
-		};							\
-		&__pcpuref_site;					\
-	}))
+#define pcpuref_init_named(ref, release, flags, gfp, name)		\
+	__pcpuref_init_at(ref, release, flags, gfp, name, __pcpuref_site(NULL))
+
+/* Of the place where it stands. */
+#define __pcpuref_site(literal)						\
+({									\
+	static struct pcpuref_site __site = {				\
+		.name = literal,					\
+		.module = KBUILD_MODNAME,				\
+		.file = __FILE__,					\
+		.function = __func__,					\
+		.line = __LINE__,					\
+		.readers = __PCPUREF_READERS,				\
+		.owner = THIS_MODULE,					\
+	};								\
+	&__site;							\
+})
 
 static __always_inline int __must_check
 __pcpuref_init_at(struct pcpuref *ref, pcpuref_func_t *release, unsigned int flags,
@@ -300,8 +306,8 @@ static __always_inline void pcpuref_cancel_init(struct pcpuref *ref)
  * @confirm, in atomic mode, the initial reference is dropped at once: release
  * may then be called before this returns.
  *
- * At most three different callbacks can be waiting at a time; one more is
- * refused and reported. Pairs with pcpuref_init(), pcpuref_reinit() and
+ * At most three different callbacks can be waiting at a time, and each for at most
+ * 255 kills and switches; one more is refused and reported. Pairs with pcpuref_init(), pcpuref_reinit() and
  * pcpuref_resurrect(). From percpu_ref_kill_and_confirm(), which sleeps when
  * a switch is in flight, and in atomic mode confirms without a grace period.
  *
@@ -541,16 +547,23 @@ static __always_inline void pcpuref_dump(struct pcpuref *ref)
  * address they return to. A barrier() after the call keeps the compiler from
  * making it a tail call, which would name the caller's caller.
  */
-#define __PCPUREF_DECLARE_SLOW(type, op)				\
-	type __pcpuref_##op##_slow(struct pcpuref *ref);		\
-	type __pcpuref_##op##_many_slow(struct pcpuref *ref, unsigned long nr); \
-	type __pcpuref_##op##_slow_tasks(struct pcpuref *ref);		\
-	type __pcpuref_##op##_many_slow_tasks(struct pcpuref *ref, unsigned long nr)
+void __pcpuref_get_slow(struct pcpuref *ref);
+void __pcpuref_get_many_slow(struct pcpuref *ref, unsigned long nr);
+bool __pcpuref_tryget_slow(struct pcpuref *ref);
+bool __pcpuref_tryget_many_slow(struct pcpuref *ref, unsigned long nr);
+bool __pcpuref_tryget_live_slow(struct pcpuref *ref);
+bool __pcpuref_tryget_live_many_slow(struct pcpuref *ref, unsigned long nr);
+void __pcpuref_put_slow(struct pcpuref *ref);
+void __pcpuref_put_many_slow(struct pcpuref *ref, unsigned long nr);
 
-__PCPUREF_DECLARE_SLOW(void, get);
-__PCPUREF_DECLARE_SLOW(bool, tryget);
-__PCPUREF_DECLARE_SLOW(bool, tryget_live);
-__PCPUREF_DECLARE_SLOW(void, put);
+void __pcpuref_get_slow_tasks(struct pcpuref *ref);
+void __pcpuref_get_many_slow_tasks(struct pcpuref *ref, unsigned long nr);
+bool __pcpuref_tryget_slow_tasks(struct pcpuref *ref);
+bool __pcpuref_tryget_many_slow_tasks(struct pcpuref *ref, unsigned long nr);
+bool __pcpuref_tryget_live_slow_tasks(struct pcpuref *ref);
+bool __pcpuref_tryget_live_many_slow_tasks(struct pcpuref *ref, unsigned long nr);
+void __pcpuref_put_slow_tasks(struct pcpuref *ref);
+void __pcpuref_put_many_slow_tasks(struct pcpuref *ref, unsigned long nr);
 
 /* The same, after the count has been changed from @old. */
 void __pcpuref_got_odd(struct pcpuref *ref, struct pcpuref_data *data, long old,

@@ -37,7 +37,7 @@
  */
 #if defined(CONFIG_X86_64) && defined(CONFIG_PREEMPTION) && !defined(CONFIG_UML)
 #if KERNEL_VERSION(6, 2, 0) <= LINUX_VERSION_CODE && \
-	LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
+	KERNEL_VERSION(6, 15, 0) > LINUX_VERSION_CODE
 #define PCPUREF_PREEMPT_COUNT	pcpu_hot.preempt_count
 #else
 #define PCPUREF_PREEMPT_COUNT	__preempt_count
@@ -60,7 +60,7 @@
 
 static __always_inline void pcpuref_preempt_disable(void)
 {
-	typeof(&PCPUREF_PREEMPT_COUNT) count = &PCPUREF_PREEMPT_COUNT;
+	typeof(PCPUREF_PREEMPT_COUNT) __percpu *count = &PCPUREF_PREEMPT_COUNT;
 
 	OPTIMIZER_HIDE_VAR(count);
 	PCPUREF_PREEMPT_ADD(*count, 1);
@@ -69,7 +69,7 @@ static __always_inline void pcpuref_preempt_disable(void)
 
 static __always_inline void pcpuref_preempt_enable(void)
 {
-	typeof(&PCPUREF_PREEMPT_COUNT) count = &PCPUREF_PREEMPT_COUNT;
+	typeof(PCPUREF_PREEMPT_COUNT) __percpu *count = &PCPUREF_PREEMPT_COUNT;
 
 	barrier();
 	OPTIMIZER_HIDE_VAR(count);
@@ -178,6 +178,13 @@ static inline bool pcpuref_in_nmi(void)
 
 /* Read memory that may be anything, if it can be read. Needs linux/uaccess.h. */
 #define pcpuref_read_nofault(to, from, size) (!copy_from_kernel_nofault(to, from, size))
+
+/* Since 6.17 a workqueue has to say that it is not WQ_UNBOUND. */
+#if KERNEL_VERSION(6, 17, 0) <= LINUX_VERSION_CODE
+#define PCPUREF_WQ_PERCPU	WQ_PERCPU
+#else
+#define PCPUREF_WQ_PERCPU	0
+#endif
 
 /* Since 6.10 a tracepoint's string remembers where it comes from. */
 #if KERNEL_VERSION(6, 10, 0) <= LINUX_VERSION_CODE

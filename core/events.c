@@ -25,8 +25,10 @@ MODULE_PARM_DESC(trace_events, "Print each state change to the log, as dynamic d
 
 /* --- Words ----------------------------------------------------------------- */
 
-#define NAME_OF(names, value) \
-	((unsigned int)(value) < ARRAY_SIZE(names) ? names[value] : "?")
+static const char *name_of(const char * const *names, unsigned int nr, unsigned int value)
+{
+	return value < nr ? names[value] : "?";
+}
 
 /**
  * pcpuref_mode_name - the word for a mode
@@ -44,7 +46,7 @@ const char *pcpuref_mode_name(enum pcpuref_mode mode)
 		[PCPUREF_MODE_ATOMIC]		= "atomic",
 	};
 
-	return NAME_OF(names, mode);
+	return name_of(names, ARRAY_SIZE(names), mode);
 }
 EXPORT_SYMBOL_GPL(pcpuref_mode_name);
 
@@ -64,7 +66,7 @@ const char *pcpuref_state_name(enum pcpuref_state state)
 		[PCPUREF_STATE_STUCK]	= "stuck",
 	};
 
-	return NAME_OF(names, state);
+	return name_of(names, ARRAY_SIZE(names), state);
 }
 EXPORT_SYMBOL_GPL(pcpuref_state_name);
 
@@ -90,7 +92,7 @@ const char *pcpuref_step_name(enum pcpuref_step step)
 		[PCPUREF_STEP_DUMP]		= "dump",
 	};
 
-	return NAME_OF(names, step);
+	return name_of(names, ARRAY_SIZE(names), step);
 }
 EXPORT_SYMBOL_GPL(pcpuref_step_name);
 
@@ -120,7 +122,8 @@ const char *pcpuref_misuse_name(enum pcpuref_misuse misuse)
 		[PCPUREF_INIT_TWICE]	    = "init of an initialised reference",
 		[PCPUREF_USE_AFTER_EXIT]    = "use after exit",
 		[PCPUREF_USE_WITHOUT_INIT]  = "use without init",
-		[PCPUREF_USE_MOVED]	    = "use of a reference that was moved, or races with exit and init",
+		[PCPUREF_USE_MOVED]	    =
+			"use of a reference that was moved, or races with exit and init",
 		[PCPUREF_MIXED_READERS]	    = "get compiled for other readers than init",
 		[PCPUREF_LEFT_BEHIND]	    = "module unloaded without exit",
 		[PCPUREF_TOKEN_TWICE]	    = "token put twice",
@@ -129,8 +132,8 @@ const char *pcpuref_misuse_name(enum pcpuref_misuse misuse)
 		[PCPUREF_TOKEN_EXITED]	    = "token of an exited reference",
 	};
 
-	BUILD_BUG_ON(PCPUREF_NR_MISUSES > BITS_PER_TYPE(atomic_t));
-	return NAME_OF(names, misuse);
+	BUILD_BUG_ON(ARRAY_SIZE(names) > BITS_PER_TYPE(atomic_t));
+	return name_of(names, ARRAY_SIZE(names), misuse);
 }
 EXPORT_SYMBOL_GPL(pcpuref_misuse_name);
 
@@ -139,30 +142,53 @@ EXPORT_SYMBOL_GPL(pcpuref_misuse_name);
 #define EVENT_FORMAT \
 	"event=%s name=%s id=%llu ref=%p release=%ps mode=%s->%s count=%ld sum=%ld since_kill=%lldus\n"
 
-/* The tracepoint of each step. */
-#define FOR_EACH_STEP(call)						\
-	call(INIT, init) call(SWITCH, switch) call(KILL, kill)		\
-	call(CONFIRM, confirm) call(RELEASE, release)			\
-	call(REINIT, reinit) call(RESURRECT, resurrect) call(EXIT, exit) \
-	call(MISUSE, misuse) call(DUMP, dump)
-
 static void trace(const struct pcpuref_event *event)
 {
 	switch (event->step) {
-#define TRACE(step, tracepoint)						\
-	case PCPUREF_STEP_##step:					\
-		trace_pcpuref_##tracepoint(event);			\
+	case PCPUREF_STEP_INIT:
+		trace_pcpuref_init(event);
 		break;
-	FOR_EACH_STEP(TRACE)
-#undef TRACE
+	case PCPUREF_STEP_SWITCH:
+		trace_pcpuref_switch(event);
+		break;
+	case PCPUREF_STEP_KILL:
+		trace_pcpuref_kill(event);
+		break;
+	case PCPUREF_STEP_CONFIRM:
+		trace_pcpuref_confirm(event);
+		break;
+	case PCPUREF_STEP_RELEASE:
+		trace_pcpuref_release(event);
+		break;
+	case PCPUREF_STEP_REINIT:
+		trace_pcpuref_reinit(event);
+		break;
+	case PCPUREF_STEP_RESURRECT:
+		trace_pcpuref_resurrect(event);
+		break;
+	case PCPUREF_STEP_EXIT:
+		trace_pcpuref_exit(event);
+		break;
+	case PCPUREF_STEP_MISUSE:
+		trace_pcpuref_misuse(event);
+		break;
+	case PCPUREF_STEP_DUMP:
+		trace_pcpuref_dump(event);
+		break;
 	}
 }
 
 static bool tracing(void)
 {
-#define ENABLED(step, tracepoint) trace_pcpuref_##tracepoint##_enabled() ||
-	return FOR_EACH_STEP(ENABLED) false;
-#undef ENABLED
+	return trace_pcpuref_init_enabled() || trace_pcpuref_switch_enabled() ||
+	       trace_pcpuref_kill_enabled() ||
+	       trace_pcpuref_confirm_enabled() ||
+	       trace_pcpuref_release_enabled() ||
+	       trace_pcpuref_reinit_enabled() ||
+	       trace_pcpuref_resurrect_enabled() ||
+	       trace_pcpuref_exit_enabled() ||
+	       trace_pcpuref_misuse_enabled() ||
+	       trace_pcpuref_dump_enabled();
 }
 
 static bool printing(void)
@@ -199,7 +225,7 @@ static struct pcpuref_event describe(const struct pcpuref_data *d, enum pcpuref_
 		.id = d->id,
 		.name = __pcpuref_name(d),
 		.module = d->site->module,
-		/* Pairs with the WRITE_ONCE() in detach(): a report is dropped. */
+		/* Pairs with the WRITE_ONCE() in __pcpuref_orphan(): a report is dropped. */
 		.ref = READ_ONCE(d->ref),
 		.release = d->release,
 		.step = step,
@@ -279,7 +305,7 @@ static noinline void report(const struct pcpuref_event *event, const char *by)
 
 static bool first_report(struct pcpuref_data *d, enum pcpuref_misuse what)
 {
-	/* Pairs with the WRITE_ONCE() in detach(): names are gone after exit. */
+	/* Pairs with the WRITE_ONCE() in __pcpuref_orphan(): then names are gone. */
 	return READ_ONCE(d->ref) && !(atomic_fetch_or(BIT(what), &d->reported) & BIT(what));
 }
 
@@ -383,5 +409,13 @@ void __pcpuref_misuse_left(const struct pcpuref_info *info, bool named)
 		       info->function, info->file, info->line);
 }
 
-#define EXPORT(step, tracepoint) EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_##tracepoint);
-FOR_EACH_STEP(EXPORT)
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_init);
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_switch);
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_kill);
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_confirm);
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_release);
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_reinit);
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_resurrect);
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_exit);
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_misuse);
+EXPORT_TRACEPOINT_SYMBOL_GPL(pcpuref_dump);

@@ -183,22 +183,6 @@ bool pcpuref_walk_next(struct pcpuref_walk *walk, struct pcpuref_info *info)
 EXPORT_SYMBOL_GPL(pcpuref_walk_next);
 
 /**
- * pcpuref_walk_end - stop looking
- * @walk: where the walk is; may be at the end or not begun
- *
- * Pairs with pcpuref_walk_next().
- *
- * Context: any but NMI.
- */
-void pcpuref_walk_end(struct pcpuref_walk *walk)
-{
-	if (walk->at)
-		__pcpuref_unpin(walk->at);
-	walk->at = NULL;
-}
-EXPORT_SYMBOL_GPL(pcpuref_walk_end);
-
-/**
  * pcpuref_inspect - what is known about a reference
  * @ref: an initialised or exited reference
  * @info: filled if it is initialised

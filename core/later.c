@@ -123,14 +123,16 @@ static void run_in_irq(struct irq_work *unused)
 
 void __pcpuref_sample(struct pcpuref_data *d)
 {
-	/* Marked, but not atomic: a sample that gets lost comes again. */
 	u16 now = jiffies;
+	/* Marked, but not atomic: a sample that gets lost comes again. */
 	u16 sampled = READ_ONCE(d->sampled);
 	u8 samples = READ_ONCE(d->samples) + 1;
 
 	/* A failed allocation has put it into the future, by a second. */
-	if ((u16)(sampled - now - 1) < HZ || data_race(!!d->force_atomic) ||
-	    !data_race(!!d->live))
+	if ((u16)(sampled - now - 1) < HZ)
+		return;
+	/* For a guess, which promote() looks at again. */
+	if (data_race(!!d->force_atomic) || !data_race(!!d->live))
 		return;
 	if ((u16)(now - sampled) > LAZY_WINDOW) {
 		WRITE_ONCE(d->sampled, now);

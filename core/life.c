@@ -83,6 +83,8 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 	d = __pcpuref_alloc(flags, gfp, site->name ? NULL : name);
 	if (!d)
 		return -ENOMEM;
+	if (flags & PCPUREF_RELEASE_WORK)
+		INIT_WORK(&__pcpuref_work(d)->work, __pcpuref_release_work);
 	raw_spin_lock_init(&d->lock);
 	refcount_set(&d->pins, 1);
 	d->ref = ref;

@@ -440,8 +440,8 @@ static void to_percpu(struct pcpuref_data *d)
  *   S1  DEAD implies ATOMIC. Every store to the word has both tags or neither.
  *   S2  live says the opposite of DEAD, and implies initial (but for ALLOW_ZERO).
  *   S3  busy implies ATOMIC: only to_percpu() untags, when not busy.
- *   S4  biased implies initial, or own with ALLOW_ZERO: settle() drops the one
- *       when not biased, and the end of a grace period the other after the fold.
+ *   S4  biased implies initial (with ALLOW_ZERO: while busy, own): settle() drops
+ *       the one when not biased, the end of a grace period the other after the fold.
  *   S5  not busy implies that all is settled: biased with an untagged word or not
  *       biased; live, or initial dropped; no confirmation waiting.
  *   S6  own implies busy, and was taken from a count above zero.
@@ -453,8 +453,9 @@ static void to_percpu(struct pcpuref_data *d)
  *       life, returned their releases.
  *
  * By S2 and S4 the count under a grace period contains a reference of the core's,
- * except in CZ, where it is parked. So while busy no legal put reaches zero, and
- * release comes after the grace period and its confirmations. Confirmations that
+ * unless it was zero when the grace period began: in CZ, in CX if the last put has
+ * not told yet, and in CL with ALLOW_ZERO. So while busy no other legal put reaches
+ * zero, and release comes after the grace period and its confirmations. Those that
  * are asked of a reference at zero come beside its release.
  *
  * Dead comes at once, and live comes at once (G15); only ATOMIC stays until the
@@ -472,6 +473,7 @@ unsigned int __pcpuref_settle(struct pcpuref_data *d)
 	if (shift_confirms(d) || (d->biased && d->tagged)) {
 		d->busy = true;
 		__pcpuref_pin(d);
+		__pcpuref_in_flight(d->client);
 		/* With PCPUREF_ALLOW_ZERO a resurrect may hand the initial one back. */
 		if (!d->initial || __pcpuref_allows_zero(d))
 			d->own = inc_not_zero(d);
@@ -521,9 +523,10 @@ static unsigned long __percpu *fold(struct pcpuref_data *d, long sum)
 	return unused;
 }
 
-/* A grace period that settling asked for is over. Consumes its pin. */
+/* A grace period that settling asked for is over. Consumes what that took. */
 static void grace_period_over(struct pcpuref_data *d)
 {
+	struct pcpuref_client *client = d->client;
 	unsigned long __percpu *unused = NULL;
 	unsigned int todo = 0;
 	unsigned long flags;
@@ -557,15 +560,12 @@ static void grace_period_over(struct pcpuref_data *d)
 	__pcpuref_free_counters(unused);
 	__pcpuref_run(d, todo, false);
 	__pcpuref_unpin(d);
+	__pcpuref_landed(client);
 }
 
 static void grace_period_passed(struct rcu_head *head)
 {
-	struct pcpuref_data *d = container_of(head, struct pcpuref_data, rcu);
-	struct pcpuref_client *client = d->client;
-
-	grace_period_over(d);
-	__pcpuref_landed(client);
+	grace_period_over(container_of(head, struct pcpuref_data, rcu));
 }
 
 static void sched_after_tasks(struct rcu_head *head)
@@ -583,7 +583,6 @@ void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync)
 	bool see_through = sync && (todo & TODO_GRACE_PERIOD);
 
 	if ((todo & TODO_GRACE_PERIOD) && !see_through) {
-		__pcpuref_in_flight(d->client);
 		if (unlikely(__pcpuref_readers(d)))
 			__pcpuref_after_tasks(&d->rcu, sched_after_tasks);
 		else

@@ -18,6 +18,7 @@
 #include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/kernel.h>
+#include <linux/moduleparam.h>
 #include <linux/percpu.h>
 #include <linux/refcount.h>
 #include <linux/slab.h>
@@ -126,8 +127,6 @@ struct pcpuref_data *__pcpuref_alloc(unsigned int flags, gfp_t gfp, const char *
 	}
 	if (name)
 		memcpy((char *)d + size, name, length);
-	if (flags & PCPUREF_RELEASE_WORK)
-		INIT_WORK(&__pcpuref_work(d)->work, __pcpuref_release_work);
 	this_cpu_inc(allocated.structures);
 	return d;
 }
@@ -190,6 +189,18 @@ void pcpuref_memory(struct pcpuref_memory *memory)
 	}
 }
 EXPORT_SYMBOL_GPL(pcpuref_memory);
+
+static int allocated_get(char *buf, const struct kernel_param *kp)
+{
+	struct pcpuref_memory memory;
+
+	pcpuref_memory(&memory);
+	return scnprintf(buf, PAGE_SIZE, "%ld %ld\n", memory.structures, memory.counters);
+}
+
+static const struct kernel_param_ops allocated_ops = { .get = allocated_get };
+module_param_cb(allocated, &allocated_ops, NULL, 0444);
+MODULE_PARM_DESC(allocated, "Structures and sets of counters that are not freed yet");
 
 int __pcpuref_memory_init(void)
 {

@@ -7,6 +7,7 @@
  * shard's.
  */
 #include <linux/cpumask.h>
+#include <linux/export.h>
 #include <linux/list.h>
 #include <linux/log2.h>
 #include <linux/percpu.h>
@@ -115,6 +116,22 @@ bool __pcpuref_walk_step(struct pcpuref_walk *walk)
 		__pcpuref_unpin(last);
 	return d;
 }
+
+/**
+ * pcpuref_walk_end - stop looking
+ * @walk: where the walk is; may be at the end or not begun
+ *
+ * Pairs with pcpuref_walk_next().
+ *
+ * Context: any but NMI.
+ */
+void pcpuref_walk_end(struct pcpuref_walk *walk)
+{
+	if (walk->at)
+		__pcpuref_unpin(walk->at);
+	walk->at = NULL;
+}
+EXPORT_SYMBOL_GPL(pcpuref_walk_end);
 
 void __pcpuref_registry_init(void)
 {

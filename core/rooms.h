@@ -9,10 +9,10 @@
  *   5  life      init and exit             requests  kill, reinit, switches
  *      later     what an NMI or a hot lazy reference leaves behind
  *   4  machine   the state machine, zero and release, waiters
- *   3  registry  who is there
+ *   3  registry  who is there               events  log, tracepoints, misuse
  *   2  memory    where the structure comes from and goes to, pins
- *   1  events    log, tracepoints, misuse   grace   grace periods
- *      clients   whose references           work    releases that may sleep
+ *   1  grace     grace periods              work    releases that may sleep
+ *      clients   whose references
  *   0  ref.h     the structure              kref    the four-byte count
  */
 #ifndef PCPUREF_CORE_ROOMS_H
@@ -22,41 +22,6 @@
 #include <linux/workqueue.h>
 
 #include "ref.h"
-
-/* --- 1: events.c: what is seen from outside ------------------------------- */
-
-/* Is anybody looking at events? Only then are they put together. */
-bool __pcpuref_logging(void);
-
-void __pcpuref_log_event(struct pcpuref_data *d, enum pcpuref_step step,
-			 enum pcpuref_mode before, enum pcpuref_mode after, long sum,
-			 unsigned long caller);
-
-/*
- * A step has been taken, under the lock. @sum is what the counters held, for a
- * fold, which has emptied them.
- */
-static inline void __pcpuref_event(struct pcpuref_data *d, enum pcpuref_step step,
-				   enum pcpuref_mode before, enum pcpuref_mode after,
-				   long sum, unsigned long caller)
-{
-	if (unlikely(__pcpuref_logging()))
-		__pcpuref_log_event(d, step, before, after, sum, caller);
-}
-
-/*
- * Both report once for each reference and kind. The first knows who did it; the
- * second only who asked for the kill or switch at which it was found.
- */
-void __pcpuref_misuse(struct pcpuref_data *d, enum pcpuref_misuse what, long count,
-		      unsigned long caller);
-void __pcpuref_misuse_found(struct pcpuref_data *d, enum pcpuref_misuse what, long count);
-
-/* Of a reference that has no data, or another's. */
-void __pcpuref_misuse_gone(struct pcpuref *ref, unsigned long caller);
-void __pcpuref_misuse_left(const struct pcpuref_info *info, bool named);
-void __pcpuref_note_second_exit(struct pcpuref *ref, unsigned long caller);
-void __pcpuref_trace_dump(const struct pcpuref_info *info);
 
 /* --- 1: grace.c: grace periods --------------------------------------------- */
 
@@ -155,6 +120,41 @@ void __pcpuref_unpin(struct pcpuref_data *d);
 int __pcpuref_memory_init(void);
 void __pcpuref_memory_exit(void);
 
+/* --- 3: events.c: what is seen from outside ------------------------------- */
+
+/* Is anybody looking at events? Only then are they put together. */
+bool __pcpuref_logging(void);
+
+void __pcpuref_log_event(struct pcpuref_data *d, enum pcpuref_step step,
+			 enum pcpuref_mode before, enum pcpuref_mode after, long sum,
+			 unsigned long caller);
+
+/*
+ * A step has been taken, under the lock. @sum is what the counters held, for a
+ * fold, which has emptied them.
+ */
+static inline void __pcpuref_event(struct pcpuref_data *d, enum pcpuref_step step,
+				   enum pcpuref_mode before, enum pcpuref_mode after,
+				   long sum, unsigned long caller)
+{
+	if (unlikely(__pcpuref_logging()))
+		__pcpuref_log_event(d, step, before, after, sum, caller);
+}
+
+/*
+ * Both report once for each reference and kind. The first knows who did it; the
+ * second only who asked for the kill or switch at which it was found.
+ */
+void __pcpuref_misuse(struct pcpuref_data *d, enum pcpuref_misuse what, long count,
+		      unsigned long caller);
+void __pcpuref_misuse_found(struct pcpuref_data *d, enum pcpuref_misuse what, long count);
+
+/* Of a reference that has no data, or another's. */
+void __pcpuref_misuse_gone(struct pcpuref *ref, unsigned long caller);
+void __pcpuref_misuse_left(const struct pcpuref_info *info, bool named);
+void __pcpuref_note_second_exit(struct pcpuref *ref, unsigned long caller);
+void __pcpuref_trace_dump(const struct pcpuref_info *info);
+
 /* --- 3: registry.c: who is there -------------------------------------------- */
 
 void __pcpuref_list(struct pcpuref_data *d);
@@ -206,7 +206,7 @@ int __pcpuref_wait_end(struct pcpuref_data *d, struct pcpuref_waiter *w,
 void __pcpuref_wake_due(struct pcpuref_data *d);
 void __pcpuref_wake_failed(struct pcpuref_data *d, bool for_release, int result);
 
-/* The function of a struct pcpuref_work, for whoever allocates one. */
+/* The function of a struct pcpuref_work, for who sets one up. */
 void __pcpuref_release_work(struct work_struct *work);
 
 /* --- 5: later.c: what cannot be done on the spot ----------------------------- */

@@ -48,7 +48,8 @@ static struct pcpuref_work_pool *add_pool(void)
 
 	if (!pool)
 		return NULL;
-	pool->wq = alloc_workqueue("pcpuref", WQ_CPU_INTENSIVE, ACTIVE_MAX);
+	pool->wq = alloc_workqueue("pcpuref", PCPUREF_WQ_PERCPU | WQ_CPU_INTENSIVE,
+				   ACTIVE_MAX);
 	if (!pool->wq) {
 		kfree(pool);
 		return NULL;

@@ -319,7 +319,9 @@ static void take_turns(struct helper *h)
 			continue;
 		if (kills) {
 			h->wrong += !pcpuref_kill_and_confirm(&h->c->ref, counted_confirm);
-			t->kills++;
+			/* No more confirmations than can wait at a time. */
+			if (!(++t->kills & 63))
+				pcpuref_barrier();
 		} else {
 			h->wrong += !pcpuref_resurrect(&h->c->ref);
 		}
@@ -476,7 +478,7 @@ static void put_in_race(struct helper *h)
 static void last_put_against_resurrect(struct kunit *test, unsigned int flags)
 {
 	struct counted *c = counted_new(test, flags);
-	unsigned int races = 0, ended = 0, lives = 0, spin;
+	unsigned int races = 0, ended = 0, lives = 0, delay = 0, spin;
 	unsigned long end = jiffies + 2 * STORM;
 	struct race race = {};
 	struct helper *h;
@@ -492,7 +494,7 @@ static void last_put_against_resurrect(struct kunit *test, unsigned int flags)
 		/* In atomic mode: that leaves the one reference. */
 		KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
 		publish(&race.round, ++races);
-		for (spin = races % 200; spin; spin--)
+		for (spin = delay; spin; spin--)
 			cpu_relax();
 		KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
 		KUNIT_ASSERT_TRUE(test, wait_until(observe(&race.done) == races));
@@ -501,7 +503,13 @@ static void last_put_against_resurrect(struct kunit *test, unsigned int flags)
 		if (flags & PCPUREF_RELEASE_WORK)
 			pcpuref_barrier();
 		KUNIT_EXPECT_LE(test, released(c) - before, 1);
-		lives += released(c) == before;
+		/* Keep to where it is about even which of them comes first. */
+		if (released(c) == before) {
+			lives++;
+			delay = min_t(unsigned int, 2 * delay + 1, BIT(20));
+		} else {
+			delay /= 2;
+		}
 		ended = released(c);
 	} while (time_before(jiffies, end));
 	KUNIT_EXPECT_TRUE(test, helper_stop(h));

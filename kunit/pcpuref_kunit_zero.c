@@ -255,8 +255,8 @@ static void pcpuref_zero_test_zero_told_late(struct kunit *test)
 	pcpuref_get(&c->ref);
 	EXPECT_LATER(pcpuref_kill_and_confirm(&c->ref, counted_confirm));
 	local_irq_restore(flags);
-	/* Now it has been told, if interrupts come at once. */
-	udelay(100);
+	/* Now it has been told, at the next tick at the latest. */
+	mdelay(30);
 	EXPECT_LATER(released(c) == 1);
 	EXPECT_LATER(pcpuref_resurrect(&c->ref));
 	preempt_enable();

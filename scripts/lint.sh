@@ -45,7 +45,12 @@ find . -name '.?*' ! -name .ci -prune -o -type f \
 "$source/scripts/checkpatch.pl" --no-tree --strict --terse \
 	--ignore LINUX_VERSION_CODE \
 	--show-types --no-summary --max-line-length=100 -f \
-	$(cat "$work/c-files") >"$work/out" 2>&1 || :
+	$(grep -v '^pcpuref\.c$' "$work/c-files") >"$work/out" 2>&1 || :
+# One macro there defines and exports four functions at a time.
+"$source/scripts/checkpatch.pl" --no-tree --strict --terse \
+	--ignore EXPORT_SYMBOL,MULTISTATEMENT_MACRO_USE_DO_WHILE,MACRO_ARG_REUSE \
+	--show-types --no-summary --max-line-length=100 -f \
+	pcpuref.c >>"$work/out" 2>&1 || :
 result checkpatch
 
 # All modules there are, through sparse: the KUnit suites need a kernel that

@@ -23,7 +23,7 @@
  */
 #if defined(CONFIG_X86_64) && defined(CONFIG_PREEMPTION) && !defined(CONFIG_UML)
 #if KERNEL_VERSION(6, 2, 0) <= LINUX_VERSION_CODE && \
-	LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
+	KERNEL_VERSION(6, 15, 0) > LINUX_VERSION_CODE
 #define COUNT	(&pcpu_hot.preempt_count)
 #else
 #define COUNT	(&__preempt_count)
