@@ -53,6 +53,9 @@ kunit:
 selftest:
 	@scripts/selftest.sh $(KERNEL)
 
+model:
+	@scripts/model.sh
+
 traps:
 	@scripts/traps.sh
 
@@ -84,6 +87,7 @@ help:
 	@echo "  check             kunit, and selftest on the newest kernel"
 	@echo "  kunit             UML=up (6.12, one CPU) or UML=smp (7.x, four)"
 	@echo "  selftest          KERNEL=6.12, 6.1, 5.10, 6.12-rt or 6.1-rt"
+	@echo "  model             the state machine explored, its memory ordering checked"
 	@echo "  traps             percpu_ref and pcpuref in the same trouble"
 	@echo "  kasan             the tests under KASAN (7.x in QEMU; a long build)"
 	@echo "  fastpath          what the inline gets and puts compile to"
@@ -95,4 +99,4 @@ help:
 
 .PHONY: modules modules_install install clean headers-present demo \
 	demo-stuck check \
-	kunit selftest traps kasan fastpath bench bench-native lint help
+	kunit selftest model traps kasan fastpath bench bench-native lint help

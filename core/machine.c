@@ -23,7 +23,6 @@
  */
 #include <linux/atomic.h>
 #include <linux/bottom_half.h>
-#include <linux/completion.h>
 #include <linux/kernel.h>
 #include <linux/spinlock.h>
 
@@ -70,75 +69,6 @@ void __pcpuref_tag(struct pcpuref_data *d, unsigned long tags)
 	d->tagged = !!(tags & __PCPUREF_ATOMIC);
 	/* Pairs with the READ_ONCE() in __pcpuref_add(): one store, all tags. */
 	WRITE_ONCE(d->ref->word, (unsigned long)d->counters | tags | d->tags);
-}
-
-/* --- Waiters ---------------------------------------------------------------- */
-
-static void wake(struct pcpuref_data *d, struct pcpuref_waiter *w, int result)
-{
-	lockdep_assert_held(&d->lock);
-	hlist_del_init(&w->node);
-	w->result = result;
-	/* The last touch: the waiter's frame may be gone after this. */
-	complete(&w->done);
-}
-
-void __pcpuref_wake_due(struct pcpuref_data *d)
-{
-	struct pcpuref_waiter *w;
-	struct hlist_node *next;
-	bool due;
-
-	lockdep_assert_held(&d->lock);
-	hlist_for_each_entry_safe(w, next, &d->waiters, node) {
-		due = w->for_release ? (s16)(d->returned - w->target) >= 0 :
-				       (s8)(d->batches - w->target) >= 0;
-		if (due)
-			wake(d, w, 0);
-	}
-}
-
-/* Of waiters for a release only those whose life has not ended. */
-void __pcpuref_wake_failed(struct pcpuref_data *d, bool for_release, int result)
-{
-	struct pcpuref_waiter *w;
-	struct hlist_node *next;
-
-	lockdep_assert_held(&d->lock);
-	hlist_for_each_entry_safe(w, next, &d->waiters, node)
-		if (w->for_release == for_release &&
-		    (!for_release || (s16)(d->ended - w->target) < 0))
-			wake(d, w, result);
-}
-
-/* @target: number of a life, or of the grace period that is waited for. */
-void __pcpuref_wait_begin(struct pcpuref_data *d, struct pcpuref_waiter *w,
-			  bool for_release, u16 target)
-{
-	lockdep_assert_held(&d->lock);
-	init_completion(&w->done);
-	w->for_release = for_release;
-	w->target = target;
-	w->result = 0;
-	hlist_add_head(&w->node, &d->waiters);
-	__pcpuref_pin(d);
-}
-
-int __pcpuref_wait_end(struct pcpuref_data *d, struct pcpuref_waiter *w,
-		       unsigned long timeout)
-{
-	unsigned long flags;
-
-	if (!wait_for_completion_timeout(&w->done, timeout)) {
-		raw_spin_lock_irqsave(&d->lock, flags);
-		if (!hlist_unhashed(&w->node)) {
-			hlist_del_init(&w->node);
-			w->result = -ETIMEDOUT;
-		}
-		raw_spin_unlock_irqrestore(&d->lock, flags);
-	}
-	__pcpuref_unpin(d);
-	return w->result;
 }
 
 /* --- Zero and release ------------------------------------------------------- */

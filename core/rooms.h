@@ -8,8 +8,9 @@
  *   6  pcpuref.c gets and puts             inspect   look from outside
  *   5  life      init and exit             requests  kill, reinit, switches
  *      later     what an NMI or a hot lazy reference leaves behind
- *   4  machine   the state machine, zero and release, waiters
+ *   4  machine   the state machine, zero and release
  *   3  registry  who is there               events  log, tracepoints, misuse
+ *      wait      callers that sleep
  *   2  memory    where the structure comes from and goes to, pins
  *   1  grace     grace periods              work    releases that may sleep
  *      clients   whose references
@@ -167,6 +168,25 @@ struct pcpuref_walk __pcpuref_walk_to(u64 id);
 bool __pcpuref_walk_step(struct pcpuref_walk *walk);
 void __pcpuref_registry_init(void);
 
+/* --- 3: wait.c: callers that sleep ------------------------------------------ */
+
+/* A caller that sleeps until a release has returned or a grace period is over. */
+struct pcpuref_waiter {
+	struct hlist_node	node;
+	struct completion	done;
+	bool			for_release;
+	u16			target;
+	int			result;
+};
+
+void __pcpuref_wait_begin(struct pcpuref_data *d, struct pcpuref_waiter *w,
+			  bool for_release, u16 target);
+int __pcpuref_wait_end(struct pcpuref_data *d, struct pcpuref_waiter *w,
+		       unsigned long timeout);
+/* Wake those who have got what they wait for, or those who never will. */
+void __pcpuref_wake_due(struct pcpuref_data *d);
+void __pcpuref_wake_failed(struct pcpuref_data *d, bool for_release, int result);
+
 /* --- 4: machine.c: the state machine ---------------------------------------- */
 
 /* Find and lock the data of @ref; NULL, with nothing locked, if it has none. */
@@ -188,23 +208,6 @@ bool __pcpuref_sees_grace_period(unsigned int todo);
 
 /* The count is negative or must become so; needs no lock. */
 void __pcpuref_stick(struct pcpuref_data *d, bool dead);
-
-/* A caller that sleeps until a release has returned or a grace period is over. */
-struct pcpuref_waiter {
-	struct hlist_node	node;
-	struct completion	done;
-	bool			for_release;
-	u16			target;
-	int			result;
-};
-
-void __pcpuref_wait_begin(struct pcpuref_data *d, struct pcpuref_waiter *w,
-			  bool for_release, u16 target);
-int __pcpuref_wait_end(struct pcpuref_data *d, struct pcpuref_waiter *w,
-		       unsigned long timeout);
-/* Wake those who have got what they wait for, or those who never will. */
-void __pcpuref_wake_due(struct pcpuref_data *d);
-void __pcpuref_wake_failed(struct pcpuref_data *d, bool for_release, int result);
 
 /* The function of a struct pcpuref_work, for who sets one up. */
 void __pcpuref_release_work(struct work_struct *work);
