@@ -892,8 +892,9 @@ static bool hold_release;
 
 static void spin_in_release(struct counted *c)
 {
+	/* In a task here: grace periods of others must end. */
 	while (READ_ONCE(hold_release))
-		cpu_relax();
+		cond_resched();
 	atomic_inc(&c->returned);
 }
 

@@ -200,6 +200,8 @@ static void pcpuref_misuse_test_put_in_nmi(struct kunit *test)
 	preempt_count_sub(NMI_OFFSET + HARDIRQ_OFFSET);
 	local_irq_restore(flags);
 	KUNIT_EXPECT_TRUE(test, helper_wait(waiter));
+	/* What an NMI prints may come a little later. */
+	schedule_timeout_uninterruptible(HZ / 20);
 	KUNIT_EXPECT_EQ(test, waiter->result, -ENOTRECOVERABLE);
 	KUNIT_EXPECT_EQ(test, released(c), 0);
 }

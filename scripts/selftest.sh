@@ -6,7 +6,9 @@
 # 6.1-rt.
 #
 # Prints the results and ends with "N passed, N failed, N skipped".
-# Environment: as of vm.sh. The parameter 'SELFTESTS="a.sh b.sh"' chooses programs.
+# Environment: as of vm.sh, but TIMEOUT is 900. The parameter
+# 'SELFTESTS="a.sh b.sh"' chooses programs, 'KUNIT_SUITES="life kill"' suites of
+# kunit.sh.
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -23,7 +25,7 @@ work_dir "selftest-$kernel"
 log=$work/console.log
 
 "$top/scripts/build-modules.sh" "$KDIR" "$work/build" \
-	samples holders watch selftests/test_modules
+	samples holders watch selftests/test_modules selftests/kunit
 rm -rf "$work/modules" "$work/selftests"
 mkdir "$work/modules"
 find "$work/build" -name '*.ko' -exec cp {} "$work/modules/" \;
@@ -38,7 +40,7 @@ cp "$top/scripts/warnings.awk" "$work/selftests/"
 # anything more would tear the results apart.
 problems=0
 rc=0
-"$top/scripts/vm.sh" "$IMAGE" "$work/initramfs" "$log" quiet loglevel=2 \
+TIMEOUT=${TIMEOUT:-900} "$top/scripts/vm.sh" "$IMAGE" "$work/initramfs" "$log" quiet loglevel=2 \
 	"$@" || rc=$?
 sed -n '/^pcpuref-guest: start/,/^pcpuref-\(guest: exit\|dmesg: begin\)/p' \
 	"$log" | grep -v '^pcpuref-' >"$work/ktap" || :

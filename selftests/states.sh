@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The state machine: a scenario in each case, see test_modules/.
+# The state machine: a scenario in each case, see test_modules/. Most of them
+# are in kunit.sh.
 
 set -eu
 

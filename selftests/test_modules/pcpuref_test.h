@@ -9,8 +9,8 @@
  *   expected  "TEXT|NAME|RELEASE|CALLER" for each report it should have caused
  *
  * A case runs in a thread of its own, so that one that hangs is a failure and
- * not the end of the run. The code of a failed case stays loaded: nobody knows
- * what is still going to call it.
+ * not the end of the run. The code of a failed case stays loaded, as a rule:
+ * nobody knows what is still going to call it.
  */
 #ifndef PCPUREF_TEST_H
 #define PCPUREF_TEST_H
@@ -25,6 +25,7 @@
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -32,10 +33,13 @@
 
 #define TEST_PATIENCE_S 10
 
+struct test_case;
+
 struct test {
-	int		failed;
-	const char	*skipped;
-	char		why[240];
+	const struct test_case	*c;
+	int			failed;
+	const char		*skipped;
+	char			why[240];
 };
 
 struct test_case {
@@ -54,6 +58,8 @@ MODULE_DESCRIPTION(description);						\
 MODULE_LICENSE("GPL")
 
 static unsigned int test_limit_s = 2 * TEST_PATIENCE_S;
+/* Whether cases that fail, but end, take back what they have begun. */
+static bool test_cleans_up;
 static char test_expected[1024];
 static char test_result[400] = "none";
 
@@ -154,6 +160,8 @@ static struct test_thread *test_start(int (*func)(void *arg), void *arg, int cpu
 	}
 	if (cpu >= 0)
 		kthread_bind(thread->task, cpu);
+	/* It may have ended by itself when it is collected. */
+	get_task_struct(thread->task);
 	wake_up_process(thread->task);
 	return thread;
 }
@@ -164,6 +172,7 @@ static bool test_join(struct test_thread *thread, unsigned int seconds, int *res
 	if (!thread || !wait_for_completion_timeout(&thread->done, seconds * HZ))
 		return false;
 	kthread_stop(thread->task);
+	put_task_struct(thread->task);
 	if (result)
 		*result = thread->result;
 	kfree(thread);
@@ -172,23 +181,17 @@ static bool test_join(struct test_thread *thread, unsigned int seconds, int *res
 
 /* --- Parameters ------------------------------------------------------------ */
 
-struct test_start {
-	struct test			*t;
-	const struct test_case		*c;
-};
-
 static int test_run_thread(void *arg)
 {
-	struct test_start *start = arg;
+	struct test *t = arg;
 
-	start->c->run(start->t);
+	t->c->run(t);
 	return 0;
 }
 
 static int test_run(const char *val, const struct kernel_param *kp)
 {
 	static struct test t;
-	static struct test_start start;
 	const struct test_case *c;
 	struct test_thread *thread;
 	bool by_number;
@@ -205,18 +208,17 @@ static int test_run(const char *val, const struct kernel_param *kp)
 		return -EBUSY;
 
 	memset(&t, 0, sizeof(t));
+	t.c = c;
 	test_expected[0] = '\0';
-	start.t = &t;
-	start.c = c;
 
-	thread = test_start(test_run_thread, &start, -1);
+	thread = test_start(test_run_thread, &t, -1);
 	if (!thread)
 		return -ENOMEM;
 	if (!test_join(thread, test_limit_s, NULL)) {
 		t.failed = -1;
 		scnprintf(t.why, sizeof(t.why), "hangs");
 	}
-	if (t.failed)
+	if (t.failed < 0 || (t.failed && !test_cleans_up))
 		__module_get(THIS_MODULE);
 
 	scnprintf(test_result, sizeof(test_result), "%s %s%s%s",
