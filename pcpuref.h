@@ -307,9 +307,10 @@ static __always_inline void pcpuref_cancel_init(struct pcpuref *ref)
  * may then be called before this returns.
  *
  * At most three different callbacks can be waiting at a time, and each for at most
- * 255 kills and switches; one more is refused and reported. Pairs with pcpuref_init(), pcpuref_reinit() and
- * pcpuref_resurrect(). From percpu_ref_kill_and_confirm(), which sleeps when
- * a switch is in flight, and in atomic mode confirms without a grace period.
+ * 255 kills and switches; one more is refused and reported. Pairs with
+ * pcpuref_init(), pcpuref_reinit() and pcpuref_resurrect(). From
+ * percpu_ref_kill_and_confirm(), which sleeps when a switch is in flight, and in
+ * atomic mode confirms without a grace period.
  *
  * Context: any but NMI; never sleeps, keeps interrupts as they are.
  * Return: true, or false when refused (not live, or too many; reported).
