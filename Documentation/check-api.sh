@@ -10,7 +10,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 sed -n 's/^ \* \(p*P*[cC][pP][a-zA-Z_]*\) - .*/\1/p' "$here/../pcpuref.h" \
-	"$here/../pcpuref.c" "$here/../pcpuref_kref.h" \
+	"$here/../pcpuref.c" "$here"/../core/*.c "$here/../pcpuref_kref.h" \
 	"$here/../holders/pcpuref_holders.c" | sort -u >"$work/documented"
 # The headers' own titles have the form, too.
 sed -i -e '/^pcpuref$/d' -e '/^pcpuref_kref$/d' "$work/documented"

@@ -113,7 +113,7 @@ static void run_in_irq(struct irq_work *unused)
 
 /*
  * Whether a lazy reference is hot is found by sampling: of all the gets of lazy
- * references on a CPU one in __PCPUREF_LAZY_SAMPLE is looked at, and a reference
+ * references on a CPU one in LAZY_SAMPLE is looked at, and a reference
  * that is met LAZY_SAMPLES times within LAZY_WINDOW jiffies had, by expectation,
  * at least LAZY_SAMPLE * LAZY_SAMPLES gets in that time: with 10 ms a hundred
  * thousand in a second. All the others cost one increment of the CPU's own.
