@@ -131,17 +131,14 @@ struct pcpuref_data *__pcpuref_alloc(unsigned int flags, gfp_t gfp, const char *
 	return d;
 }
 
-/* Of a structure that nobody can be looking at. */
-void __pcpuref_free_unused(struct pcpuref_data *d)
+/* Nobody can be looking at it any more. */
+static void free_rcu_head(struct rcu_head *head)
 {
+	struct pcpuref_data *d = container_of(head, struct pcpuref_data, rcu);
+
 	__pcpuref_free_counters(d->counters);
 	kfree(d);
 	this_cpu_dec(allocated.structures);
-}
-
-static void free_rcu_head(struct rcu_head *head)
-{
-	__pcpuref_free_unused(container_of(head, struct pcpuref_data, rcu));
 }
 
 static void sched_after_tasks(struct rcu_head *head)

@@ -100,7 +100,6 @@ void __pcpuref_work_exit(void);
 struct pcpuref_data *__pcpuref_alloc(unsigned int flags, gfp_t gfp, const char *name);
 unsigned long __percpu *__pcpuref_alloc_counters(gfp_t gfp);
 void __pcpuref_free_counters(unsigned long __percpu *counters);
-void __pcpuref_free_unused(struct pcpuref_data *d);
 
 /* Empty counters that no CPU uses. Return: what they held. */
 long __pcpuref_take_out(unsigned long __percpu *counters);
