@@ -170,7 +170,8 @@ void __pcpuref_unpin(struct pcpuref_data *d)
  * @memory: filled
  *
  * What has exited may count for a grace period more. For tests of leaks:
- * pcpuref_barrier(), then rcu_barrier(), then this.
+ * pcpuref_barrier(), then rcu_barrier(), then this. What had PCPUREF_READERS_TASKS
+ * wants rcu_barrier_tasks() between the two.
  *
  * Context: any.
  */

@@ -268,6 +268,9 @@ static void words_and_memory(struct test *t)
 	EXPECT(t, !strcmp(CALL(pcpuref_misuse_name, PCPUREF_OVERFLOW), "count overflow"));
 	EXPECT(t, !strcmp(pcpuref_misuse_name(PCPUREF_NR_MISUSES), "?"));
 
+	/* The structure of other_readers() goes by way of both kinds. */
+	pcpuref_barrier();
+	pcpuref_rcu_barrier_tasks();
 	rcu_barrier();
 	CALL(pcpuref_memory, &before);
 	if (!EXPECT_EQ(t, pcpuref_init(&ref, release, 0, GFP_KERNEL), 0))
