@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Code that is written for percpu_ref, compiled for pcpuref.
+ *
+ * For a module: its Kbuild includes compat/Kbuild.include, and no source is changed.
+ * Then "struct percpu_ref" in the module's own files is a struct pcpuref. The
+ * headers of the kernel that mention a percpu_ref are compiled first, with the
+ * kernel's meaning: a request queue's, a cgroup's or a page map's reference stays
+ * what the kernel knows. The functions take either kind and call what belongs to
+ * it. A pointer to the one where the other is expected is a compile error.
+ *
+ * For a whole kernel: include/linux/percpu-refcount.h of the tree defines
+ * PCPUREF_COMPAT_WHOLE_KERNEL and includes this. See
+ * Documentation/in-a-kernel-tree.rst.
+ *
+ * What the build can ask for:
+ *
+ * PCPUREF_COMPAT_ALLOW_ZERO, a string: references whose expression in
+ *	percpu_ref_init() contains it have PCPUREF_ALLOW_ZERO. For those whose
+ *	initial reference is put without a kill. "" is in every expression.
+ * PCPUREF_COMPAT_KREF: the module's krefs are struct pcpuref_kref.
+ * PCPUREF_DEBUG: gets and puts are accounted by where they are.
+ *
+ * Functions return what percpu_ref's return: a request that is refused is in the
+ * log. Documentation/porting.rst says what behaves differently.
+ */
+#ifndef PCPUREF_COMPAT_H
+#define PCPUREF_COMPAT_H
+
+#ifdef PCPUREF_COMPAT_WHOLE_KERNEL
+#include "pcpuref.h"
+
+enum {
+	PERCPU_REF_INIT_ATOMIC	= PCPUREF_INIT_ATOMIC,
+	PERCPU_REF_INIT_DEAD	= PCPUREF_INIT_DEAD,
+	PERCPU_REF_ALLOW_REINIT	= PCPUREF_ALLOW_REINIT,
+};
+
+/* The function for @ref. */
+#define __pcpuref_compat(op, ref)	pcpuref_compat_##op
+#else
+/* The kernel's own headers: see compat/wrap.sh. */
+#define PCPUREF_COMPAT_CORE
+#include <linux/percpu-refcount.h>
+#ifdef PCPUREF_COMPAT_KREF
+#include <linux/kref.h>
+#include "pcpuref_kref.h"
+#endif
+#include "pcpuref.h"
+#undef PCPUREF_COMPAT_CORE
+
+/* What the names mean to the kernel, before they mean something else. */
+typedef struct percpu_ref __pcpuref_compat_ref;
+typedef percpu_ref_func_t __pcpuref_compat_func;
+
+_Static_assert((int)PERCPU_REF_INIT_ATOMIC == PCPUREF_INIT_ATOMIC &&
+	       (int)PERCPU_REF_INIT_DEAD == PCPUREF_INIT_DEAD &&
+	       (int)PERCPU_REF_ALLOW_REINIT == PCPUREF_ALLOW_REINIT,
+	       "flags are passed on as they are");
+
+static __always_inline int __must_check
+__pcpuref_compat_kernel_init(__pcpuref_compat_ref *ref, __pcpuref_compat_func *release,
+			     unsigned int flags, gfp_t gfp, struct pcpuref_site *site)
+{
+	return percpu_ref_init(ref, release, flags, gfp);
+}
+
+#define percpu_ref_kernel_init	__pcpuref_compat_kernel_init
+
+#define __pcpuref_compat(op, ref)					\
+	_Generic((ref),							\
+		 __pcpuref_compat_ref *: percpu_ref_##op,		\
+		 struct pcpuref *: pcpuref_compat_##op)
+#endif
+
+#ifndef PCPUREF_CORE
+/* The part of percpu_ref_data that drivers look at: rdmavt prints the count. */
+struct pcpuref_data {
+	atomic_long_t count;
+};
+#endif
+
+/* --- percpu_ref's functions, with its return types ------------------------- */
+
+#ifdef PCPUREF_COMPAT_ALLOW_ZERO
+#include <linux/string.h>
+
+static inline unsigned int __pcpuref_compat_flags(const char *name)
+{
+	return strstr(name, PCPUREF_COMPAT_ALLOW_ZERO) ? PCPUREF_ALLOW_ZERO : 0;
+}
+#else
+static inline unsigned int __pcpuref_compat_flags(const char *name)
+{
+	return 0;
+}
+#endif
+
+static __always_inline int __must_check
+pcpuref_compat_kernel_init(struct pcpuref *ref, pcpuref_func_t *release,
+			   unsigned int flags, gfp_t gfp, struct pcpuref_site *site)
+{
+	return __pcpuref_init_at(ref, release, flags | __pcpuref_compat_flags(site->name),
+				 gfp, NULL, site);
+}
+
+static __always_inline void pcpuref_compat_exit(struct pcpuref *ref)
+{
+	pcpuref_exit(ref);
+}
+
+static __always_inline void pcpuref_compat_kill(struct pcpuref *ref)
+{
+	pcpuref_kill(ref);
+}
+
+static __always_inline void
+pcpuref_compat_kill_and_confirm(struct pcpuref *ref, pcpuref_func_t *confirm)
+{
+	pcpuref_kill_and_confirm(ref, confirm);
+}
+
+static __always_inline void pcpuref_compat_reinit(struct pcpuref *ref)
+{
+	pcpuref_reinit(ref);
+}
+
+static __always_inline void pcpuref_compat_resurrect(struct pcpuref *ref)
+{
+	pcpuref_resurrect(ref);
+}
+
+static __always_inline void
+pcpuref_compat_switch_to_atomic(struct pcpuref *ref, pcpuref_func_t *confirm)
+{
+	pcpuref_switch_to_atomic(ref, confirm);
+}
+
+static __always_inline void pcpuref_compat_switch_to_atomic_sync(struct pcpuref *ref)
+{
+	pcpuref_switch_to_atomic_sync(ref);
+}
+
+static __always_inline void pcpuref_compat_switch_to_percpu(struct pcpuref *ref)
+{
+	pcpuref_switch_to_percpu(ref);
+}
+
+static __always_inline void pcpuref_compat_get(struct pcpuref *ref)
+{
+	pcpuref_get(ref);
+}
+
+static __always_inline void
+pcpuref_compat_get_many(struct pcpuref *ref, unsigned long nr)
+{
+	pcpuref_get_many(ref, nr);
+}
+
+/* Not __must_check: percpu_ref's are not. */
+static __always_inline bool pcpuref_compat_tryget(struct pcpuref *ref)
+{
+	return pcpuref_tryget(ref);
+}
+
+static __always_inline bool
+pcpuref_compat_tryget_many(struct pcpuref *ref, unsigned long nr)
+{
+	return pcpuref_tryget_many(ref, nr);
+}
+
+static __always_inline bool pcpuref_compat_tryget_live(struct pcpuref *ref)
+{
+	return pcpuref_tryget_live(ref);
+}
+
+static __always_inline bool pcpuref_compat_tryget_live_rcu(struct pcpuref *ref)
+{
+	return pcpuref_tryget_live_rcu(ref);
+}
+
+static __always_inline void pcpuref_compat_put(struct pcpuref *ref)
+{
+	pcpuref_put(ref);
+}
+
+static __always_inline void
+pcpuref_compat_put_many(struct pcpuref *ref, unsigned long nr)
+{
+	pcpuref_put_many(ref, nr);
+}
+
+static __always_inline bool pcpuref_compat_is_dying(struct pcpuref *ref)
+{
+	return pcpuref_is_dying(ref);
+}
+
+static __always_inline bool pcpuref_compat_is_zero(struct pcpuref *ref)
+{
+	return pcpuref_is_zero(ref);
+}
+
+/* A macro knows where it stands; that names the reference. */
+#define percpu_ref_init(ref, release, flags, gfp)			\
+	__pcpuref_compat(kernel_init, ref)(ref, release, flags, gfp,	\
+					   __pcpuref_site(#ref))
+#define percpu_ref_exit(ref)		__pcpuref_compat(exit, ref)(ref)
+#define percpu_ref_kill(ref)		__pcpuref_compat(kill, ref)(ref)
+#define percpu_ref_kill_and_confirm(ref, confirm)			\
+	__pcpuref_compat(kill_and_confirm, ref)(ref, confirm)
+#define percpu_ref_reinit(ref)		__pcpuref_compat(reinit, ref)(ref)
+#define percpu_ref_resurrect(ref)	__pcpuref_compat(resurrect, ref)(ref)
+#define percpu_ref_switch_to_atomic(ref, confirm)			\
+	__pcpuref_compat(switch_to_atomic, ref)(ref, confirm)
+#define percpu_ref_switch_to_atomic_sync(ref)				\
+	__pcpuref_compat(switch_to_atomic_sync, ref)(ref)
+#define percpu_ref_switch_to_percpu(ref)				\
+	__pcpuref_compat(switch_to_percpu, ref)(ref)
+#define percpu_ref_get(ref)		__pcpuref_compat(get, ref)(ref)
+#define percpu_ref_get_many(ref, nr)	__pcpuref_compat(get_many, ref)(ref, nr)
+#define percpu_ref_tryget(ref)		__pcpuref_compat(tryget, ref)(ref)
+#define percpu_ref_tryget_many(ref, nr)	__pcpuref_compat(tryget_many, ref)(ref, nr)
+#define percpu_ref_tryget_live(ref)	__pcpuref_compat(tryget_live, ref)(ref)
+#define percpu_ref_tryget_live_rcu(ref)	__pcpuref_compat(tryget_live_rcu, ref)(ref)
+#define percpu_ref_put(ref)		__pcpuref_compat(put, ref)(ref)
+#define percpu_ref_put_many(ref, nr)	__pcpuref_compat(put_many, ref)(ref, nr)
+#define percpu_ref_is_dying(ref)	__pcpuref_compat(is_dying, ref)(ref)
+#define percpu_ref_is_zero(ref)		__pcpuref_compat(is_zero, ref)(ref)
+
+/* --- What there is no pcpuref for ------------------------------------------ */
+
+#define __ref_is_percpu(ref, counters)					\
+({									\
+	_Static_assert(0, "pcpuref_compat.h has no __ref_is_percpu(): the counters are private"); \
+	false;								\
+})
+#define percpu_count_ptr	no_percpu_count_ptr_in_pcpuref__see_pcpuref_is_dying
+#define confirm_switch		no_confirm_switch_in_pcpuref__it_has_several
+#define force_atomic		no_force_atomic_in_pcpuref__see_pcpuref_switch_to_atomic
+#define allow_reinit		no_allow_reinit_in_pcpuref__it_is_a_flag_of_init
+
+/* --- kref -------------------------------------------------------------------- */
+
+#ifdef PCPUREF_COMPAT_KREF
+typedef struct kref __pcpuref_compat_kref;
+
+#define __pcpuref_compat_k(op, counter)					\
+	_Generic((counter),						\
+		 __pcpuref_compat_kref *: kref_##op,			\
+		 const __pcpuref_compat_kref *: kref_##op,		\
+		 struct pcpuref_kref *: pcpuref_kref_##op,		\
+		 const struct pcpuref_kref *: pcpuref_kref_##op)
+
+#define kref_init(counter)		__pcpuref_compat_k(init, counter)(counter)
+#define kref_read(counter)		__pcpuref_compat_k(read, counter)(counter)
+#define kref_get(counter)		__pcpuref_compat_k(get, counter)(counter)
+#define kref_get_unless_zero(counter)	__pcpuref_compat_k(get_unless_zero, counter)(counter)
+#define kref_put(counter, release)	__pcpuref_compat_k(put, counter)(counter, release)
+#define kref_put_mutex(counter, release, mutex)				\
+	__pcpuref_compat_k(put_mutex, counter)(counter, release, mutex)
+#define kref_put_lock(counter, release, lock)				\
+	__pcpuref_compat_k(put_lock, counter)(counter, release, lock)
+#undef KREF_INIT
+#define KREF_INIT(n)			PCPUREF_KREF_INIT(n)
+#endif
+
+#endif /* PCPUREF_COMPAT_H */
+
+/*
+ * From here on the names mean pcpuref's types. Each time that this file is included:
+ * a header of the kernel's ends it.
+ */
+#undef percpu_ref
+#define percpu_ref		pcpuref
+#undef percpu_ref_func_t
+#define percpu_ref_func_t	pcpuref_func_t
+#ifdef PCPUREF_COMPAT_KREF
+#undef kref
+#define kref			pcpuref_kref
+#endif
