@@ -46,6 +46,7 @@ enum {
 #include <linux/kref.h>
 #include "pcpuref_kref.h"
 #endif
+#include <linux/build_bug.h>
 #include "pcpuref.h"
 #undef PCPUREF_COMPAT_CORE
 
@@ -53,11 +54,12 @@ enum {
 typedef struct percpu_ref __pcpuref_compat_ref;
 typedef percpu_ref_func_t __pcpuref_compat_func;
 
-_Static_assert((int)PERCPU_REF_INIT_ATOMIC == PCPUREF_INIT_ATOMIC &&
-	       (int)PERCPU_REF_INIT_DEAD == PCPUREF_INIT_DEAD &&
-	       (int)PERCPU_REF_ALLOW_REINIT == PCPUREF_ALLOW_REINIT,
-	       "flags are passed on as they are");
+/* Flags are passed on as they are. */
+static_assert(PCPUREF_INIT_ATOMIC == (int)PERCPU_REF_INIT_ATOMIC);
+static_assert(PCPUREF_INIT_DEAD == (int)PERCPU_REF_INIT_DEAD);
+static_assert(PCPUREF_ALLOW_REINIT == (int)PERCPU_REF_ALLOW_REINIT);
 
+/* The two kinds of init as functions of one shape. */
 static __always_inline int __must_check
 __pcpuref_compat_kernel_init(__pcpuref_compat_ref *ref, __pcpuref_compat_func *release,
 			     unsigned int flags, gfp_t gfp, struct pcpuref_site *site)
@@ -65,7 +67,7 @@ __pcpuref_compat_kernel_init(__pcpuref_compat_ref *ref, __pcpuref_compat_func *r
 	return percpu_ref_init(ref, release, flags, gfp);
 }
 
-#define percpu_ref_kernel_init	__pcpuref_compat_kernel_init
+#define percpu_ref_init_at		__pcpuref_compat_kernel_init
 
 #define __pcpuref_compat(op, ref)					\
 	_Generic((ref),							\
@@ -97,8 +99,8 @@ static inline unsigned int __pcpuref_compat_flags(const char *name)
 #endif
 
 static __always_inline int __must_check
-pcpuref_compat_kernel_init(struct pcpuref *ref, pcpuref_func_t *release,
-			   unsigned int flags, gfp_t gfp, struct pcpuref_site *site)
+pcpuref_compat_init_at(struct pcpuref *ref, pcpuref_func_t *release,
+		       unsigned int flags, gfp_t gfp, struct pcpuref_site *site)
 {
 	return __pcpuref_init_at(ref, release, flags | __pcpuref_compat_flags(site->name),
 				 gfp, NULL, site);
@@ -202,8 +204,8 @@ static __always_inline bool pcpuref_compat_is_zero(struct pcpuref *ref)
 
 /* A macro knows where it stands; that names the reference. */
 #define percpu_ref_init(ref, release, flags, gfp)			\
-	__pcpuref_compat(kernel_init, ref)(ref, release, flags, gfp,	\
-					   __pcpuref_site(#ref))
+	__pcpuref_compat(init_at, ref)(ref, release, flags, gfp,	\
+				       __pcpuref_site(#ref))
 #define percpu_ref_exit(ref)		__pcpuref_compat(exit, ref)(ref)
 #define percpu_ref_kill(ref)		__pcpuref_compat(kill, ref)(ref)
 #define percpu_ref_kill_and_confirm(ref, confirm)			\
@@ -231,7 +233,7 @@ static __always_inline bool pcpuref_compat_is_zero(struct pcpuref *ref)
 
 #define __ref_is_percpu(ref, counters)					\
 ({									\
-	_Static_assert(0, "pcpuref_compat.h has no __ref_is_percpu(): the counters are private"); \
+	static_assert(0, "pcpuref_compat.h has no __ref_is_percpu(): the counters are private"); \
 	false;								\
 })
 #define percpu_count_ptr	no_percpu_count_ptr_in_pcpuref__see_pcpuref_is_dying

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # lint.sh: the kernel's style (checkpatch), sparse, kernel-doc, shellcheck,
-# the documentation, and the self-test of the log judges. Prints what they
-# complain about; the last line counts the checks.
+# the documentation, and the self-tests of the log judges and of pcpuref_compat.h.
+# Prints what they complain about; the last line counts the checks.
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -45,12 +45,17 @@ find . -name '.?*' ! -name .ci -prune -o -type f \
 "$source/scripts/checkpatch.pl" --no-tree --strict --terse \
 	--ignore LINUX_VERSION_CODE \
 	--show-types --no-summary --max-line-length=100 -f \
-	$(grep -v '^pcpuref\.c$' "$work/c-files") >"$work/out" 2>&1 || :
+	$(grep -v '^pcpuref\.c$\|^pcpuref_compat\.h$' "$work/c-files") >"$work/out" 2>&1 || :
 # One macro there defines and exports four functions at a time.
 "$source/scripts/checkpatch.pl" --no-tree --strict --terse \
 	--ignore EXPORT_SYMBOL,MULTISTATEMENT_MACRO_USE_DO_WHILE,MACRO_ARG_REUSE \
 	--show-types --no-summary --max-line-length=100 -f \
 	pcpuref.c >>"$work/out" 2>&1 || :
+# It does not know _Generic, which never evaluates what it chooses by.
+"$source/scripts/checkpatch.pl" --no-tree --strict --terse \
+	--ignore NEW_TYPEDEFS,SPACING,CAMELCASE,MACRO_ARG_REUSE,MACRO_ARG_UNUSED,EMBEDDED_FILENAME \
+	--show-types --no-summary --max-line-length=100 -f \
+	pcpuref_compat.h >>"$work/out" 2>&1 || :
 result checkpatch
 
 # All modules there are, through sparse: the KUnit suites need a kernel that
@@ -82,12 +87,19 @@ result shellcheck
 } >"$work/out" 2>&1 || :
 result documentation
 
-if scripts/test-warnings.sh >"$work/judges" 2>&1; then
-	: >"$work/out"
-else
-	grep -v "^ok " "$work/judges" >"$work/out"
-fi
-result log-judges
+# self_test NAME SCRIPT: prints KTAP
+self_test()
+{
+	if "$2" >"$work/self-test" 2>&1; then
+		: >"$work/out"
+	else
+		grep -v "^ok " "$work/self-test" >"$work/out"
+	fi
+	result "$1"
+}
+
+self_test log-judges scripts/test-warnings.sh
+self_test compat scripts/test-compat.sh
 
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]
