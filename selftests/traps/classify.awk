@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What happened to one scenario of pcpuref_traps.c, from the machine's log:
+# What happened to one scenario of scenarios.c, from the machine's log:
 #
 #	awk -v trap=L3 -v impl=mainline -f classify.awk LOG
 #
