@@ -36,24 +36,26 @@ mkdir -p "$out"
 rm -rf "$build"
 mkdir -p "$build"
 cp "$top"/bench/native/*.[chS] "$top/pcpuref.h" "$top/pcpuref_kernel.h" \
-	"$top/pcpuref_kref.h" "$build/"
+	"$top/pcpuref_kref.h" "$top/pcpuref_compat.h" "$build/"
 # To the kernel build each object is a whole module, so that it gets all that a
 # module's code gets; no module is made of it, so nothing is resolved.
+objects="fastpath.o theirs.o ours.o tasks.o inline.o rcu.o"
 cat >"$build/Kbuild" <<END
-obj-m := fastpath.o tasks.o inline.o rcu.o
+obj-m := $objects
 ccflags-y := -I$build
 END
-make -C "$KDIR" M="$build" fastpath.o tasks.o inline.o rcu.o >"$work/log" 2>&1 || {
+# shellcheck disable=SC2086 # a list of words
+make -C "$KDIR" M="$build" $objects >"$work/log" 2>&1 || {
 	cat "$work/log" >&2
 	die "the kernel build does not make the objects, see $work/log"
 }
 # A name that the linker makes a start and an end for.
-for object in fastpath tasks inline rcu; do
-	objcopy --rename-section .return_sites=return_sites "$build/$object.o"
+for object in $objects; do
+	objcopy --rename-section .return_sites=return_sites "$build/$object"
 done
-gcc -O2 -Wall -Wextra -Werror -static -no-pie -pthread -I "$build" \
-	-o "$build/native" "$build/main.c" "$build/stubs.S" \
-	"$build/fastpath.o" "$build/tasks.o" "$build/inline.o" "$build/rcu.o" >"$work/log" 2>&1 || {
+# shellcheck disable=SC2086
+(cd "$build" && gcc -O2 -Wall -Wextra -Werror -static -no-pie -pthread \
+	-o native main.c stubs.S $objects) >"$work/log" 2>&1 || {
 	cat "$work/log" >&2
 	die "the objects do not link (bench/native/stubs.S stands in for the kernel), see $work/log"
 }

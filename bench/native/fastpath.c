@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Loops over what is measured natively, compiled by the kernel build as a part
- * of a module would be. main.c runs them in a process.
+ * What is measured natively, compiled by the kernel build as a part of a module
+ * would be. main.c runs it in a process. The loops over references are in refs.c.
  */
 #include <linux/atomic.h>
 #include <linux/kref.h>
@@ -25,10 +25,6 @@ static void nothing_our_kref(struct pcpuref_kref *kref)
 {
 }
 
-STEP(theirs, get, struct percpu_ref, DONE(percpu_ref_get(c)))
-STEP(theirs, put, struct percpu_ref, DONE(percpu_ref_put(c)))
-STEP(ours, get, struct pcpuref, DONE(pcpuref_get(c)))
-STEP(ours, put, struct pcpuref, DONE(pcpuref_put(c)))
 STEP(refcount, get, refcount_t, DONE(refcount_inc(c)))
 STEP(refcount, put, refcount_t, !refcount_dec_and_test(c))
 STEP(their_kref, get, struct kref, DONE(kref_get(c)))
@@ -40,24 +36,16 @@ STEP(our_kref, put, struct pcpuref_kref, !pcpuref_kref_put(c, nothing_our_kref))
 STEP(bare, get, void, DONE(this_cpu_inc(*(unsigned long __percpu *)c)))
 STEP(bare, put, void, DONE(this_cpu_dec(*(unsigned long __percpu *)c)))
 
-STEP(theirs_live, get, struct percpu_ref, percpu_ref_tryget_live(c))
-#define theirs_live_put theirs_put
-STEP(ours_live, get, struct pcpuref, pcpuref_tryget_live(c))
-#define ours_live_put ours_put
 STEP(their_kref_live, get, struct kref, kref_get_unless_zero(c))
 #define their_kref_live_put their_kref_put
 STEP(our_kref_live, get, struct pcpuref_kref, pcpuref_kref_get_unless_zero(c))
 #define our_kref_live_put our_kref_put
 
-LOOPS(theirs)
-LOOPS(ours)
 LOOPS(refcount)
 LOOPS(their_kref)
 LOOPS(atomic)
 LOOPS(our_kref)
 LOOPS(bare)
-LOOPS(theirs_live)
-LOOPS(ours_live)
 LOOPS(their_kref_live)
 LOOPS(our_kref_live)
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The subject that is compiled otherwise: gets and puts inline in atomic mode. */
+/* pcpuref with gets and puts that are inline in atomic mode, too. */
 #define PCPUREF_INLINE_ATOMIC
 
-#include "pcpuref.h"
 #include "loops.h"
+#include "pcpuref_compat.h"
 
-STEP(inlined, get, struct pcpuref, DONE(pcpuref_get(c)))
-STEP(inlined, put, struct pcpuref, DONE(pcpuref_put(c)))
-
-LOOPS(inlined)
+#define REF		inlined
+#define REF_LIVE	inlined_live
+#include "refs.c"

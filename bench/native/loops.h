@@ -4,6 +4,7 @@
 #define LOOPS_H
 
 #include <linux/compiler.h>
+#include <linux/percpu-refcount.h>
 #include <linux/types.h>
 
 /* A get or a put of a subject; what has no result succeeds. */
@@ -86,9 +87,14 @@ unsigned long name##_pairs_3(void *count, unsigned long n)		\
 	.pairs = { name##_pairs_0, name##_pairs_1,			\
 		   name##_pairs_2, name##_pairs_3 }
 
-/* In tasks.c and inline.c. */
+/* By refs.c. */
+DECLARE_LOOPS(theirs);
+DECLARE_LOOPS(theirs_live);
+DECLARE_LOOPS(ours);
+DECLARE_LOOPS(ours_live);
 DECLARE_LOOPS(tasks);
 DECLARE_LOOPS(tasks_live);
 DECLARE_LOOPS(inlined);
+DECLARE_LOOPS(inlined_live);
 
 #endif /* LOOPS_H */

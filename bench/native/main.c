@@ -3,8 +3,8 @@
  * Measures kernel code in a process: native ROUNDS THREADS CSV-FILE
  *
  * %gs is free in a process of x86-64. Each thread points it to an area of its
- * own, and per-CPU accesses of the code that the kernel build made (fastpath.c)
- * go there. What the kernel changes in a module's code as it loads it is changed
+ * own, and per-CPU accesses of the code that the kernel build made (fastpath.c,
+ * refs.c) go there. What the kernel changes in a module's code as it loads it is changed
  * here too, as for a processor that needs no return thunks: calls of __fentry__
  * go away and returns become plain ones. Other returns cost more, so this
  * is the best case for what has functions to call, which is percpu_ref.

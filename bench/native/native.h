@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the two halves of bench-native know of each other: the one that the
- * kernel build compiles (fastpath.c) and the process that it runs in (main.c).
+ * kernel build compiles (fastpath.c, refs.c) and the process that it runs in (main.c).
  */
 #ifndef NATIVE_H
 #define NATIVE_H
