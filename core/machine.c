@@ -264,7 +264,10 @@ void __pcpuref_release_work(struct work_struct *work_struct)
 
 /* --- Confirmations ---------------------------------------------------------- */
 
-/* Remember @confirm for the next grace period. False if there is no room. */
+/*
+ * Remember @confirm for the next grace period. False if there is no room. The first
+ * free place: they are called in the order of the places.
+ */
 bool __pcpuref_add_confirm(struct pcpuref_data *d, pcpuref_func_t *confirm)
 {
 	int i, room = -1;
@@ -272,10 +275,12 @@ bool __pcpuref_add_confirm(struct pcpuref_data *d, pcpuref_func_t *confirm)
 	lockdep_assert_held(&d->lock);
 
 	for (i = 0; i < CONFIRMS; i++) {
-		if (!d->confirm_now[i] && !d->confirm_next[i])
+		if (d->confirm_now[i] || d->confirm_next[i]) {
+			if (d->confirm[i] == confirm)
+				break;
+		} else if (room < 0) {
 			room = i;
-		else if (d->confirm[i] == confirm)
-			break;
+		}
 	}
 	if (i == CONFIRMS)
 		i = room;

@@ -219,6 +219,33 @@ static void pcpuref_kill_test_confirm_has_own_grace_period(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, c->released_at, 3);
 }
 
+static void note_first(struct counted *c)
+{
+	if (c->result < 0)
+		c->result = atomic_read(&c->confirmed[1]);
+}
+
+/* Those that wait for the same grace period come in the order of the requests. */
+static void pcpuref_kill_test_confirms_in_order(struct kunit *test)
+{
+	struct counted *kill_first = counted_new(test, PCPUREF_ALLOW_REINIT);
+	struct counted *switch_first = counted_new(test, PCPUREF_ALLOW_REINIT);
+
+	kill_first->on_confirm = switch_first->on_confirm = note_first;
+	kill_first->result = switch_first->result = -1;
+	preempt_disable();
+	EXPECT_LATER(pcpuref_switch_to_atomic(&kill_first->ref, NULL));
+	EXPECT_LATER(pcpuref_kill_and_confirm(&kill_first->ref, counted_confirm));
+	EXPECT_LATER(pcpuref_switch_to_atomic(&kill_first->ref, counted_confirm_b));
+	EXPECT_LATER(pcpuref_switch_to_atomic(&switch_first->ref, NULL));
+	EXPECT_LATER(pcpuref_switch_to_atomic(&switch_first->ref, counted_confirm_b));
+	EXPECT_LATER(pcpuref_kill_and_confirm(&switch_first->ref, counted_confirm));
+	preempt_enable();
+	pcpuref_barrier();
+	KUNIT_EXPECT_EQ(test, kill_first->result, 0);
+	KUNIT_EXPECT_EQ(test, switch_first->result, 1);
+}
+
 static void look_up(struct counted *c)
 {
 	c->result = pcpuref_tryget_live(&c->ref) << 1 | pcpuref_tryget(&c->ref);
@@ -947,6 +974,7 @@ static struct kunit_case pcpuref_kill_cases[] = {
 	KUNIT_CASE(pcpuref_kill_test_confirm_grace_period),
 	KUNIT_CASE(pcpuref_kill_test_confirm_waits_for_other_cpu),
 	KUNIT_CASE(pcpuref_kill_test_confirm_has_own_grace_period),
+	KUNIT_CASE(pcpuref_kill_test_confirms_in_order),
 	KUNIT_CASE(pcpuref_kill_test_tryget_in_confirm),
 	KUNIT_CASE(pcpuref_kill_test_put_in_confirm),
 	KUNIT_CASE(pcpuref_kill_test_never_sleeps),
