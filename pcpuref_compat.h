@@ -73,6 +73,19 @@ __pcpuref_compat_kernel_init(__pcpuref_compat_ref *ref, __pcpuref_compat_func *r
 	_Generic((ref),							\
 		 __pcpuref_compat_ref *: percpu_ref_##op,		\
 		 struct pcpuref *: pcpuref_compat_##op)
+
+/*
+ * A module waits for the callbacks of its kills before its code goes. percpu_ref's
+ * kill sleeps while a switch is in flight, so that one RCU callback is left to wait
+ * for. pcpuref's does not sleep, and then one callback leads to the next.
+ */
+static inline void __pcpuref_compat_rcu_barrier(void)
+{
+	pcpuref_barrier();
+	rcu_barrier();
+}
+
+#define rcu_barrier()		__pcpuref_compat_rcu_barrier()
 #endif
 
 #ifndef PCPUREF_CORE

@@ -104,6 +104,7 @@ int use(struct object *o, struct request_queue *q, struct cgroup_subsys_state *c
 	if (percpu_ref_is_dying(&o->ref) && percpu_ref_is_zero(&o->ref))
 		percpu_ref_reinit(&o->ref);
 	pr_info("%ld\n", atomic_long_read(&o->ref.data->count));
+	rcu_barrier();
 
 	/* The kernel's stay the kernel's. */
 	if (percpu_ref_tryget_live(&q->q_usage_counter))
@@ -169,7 +170,7 @@ compiles()
 compiles with_krefs "__pcpuref_init __pcpuref_kref_bad_get" \
 	"percpu_ref_init percpu_ref_kill_and_confirm refcount_warn_saturate
 	__pcpuref_note_get" PCPUREF_COMPAT_KREF=y
-compiles without_krefs "__pcpuref_init refcount_warn_saturate" \
+compiles without_krefs "__pcpuref_init __pcpuref_barrier rcu_barrier refcount_warn_saturate" \
 	"percpu_ref_init __pcpuref_kref_bad_get"
 compiles with_debug "__pcpuref_init __pcpuref_note_get __pcpuref_note_put" \
 	"percpu_ref_init" KCFLAGS=-DPCPUREF_DEBUG
