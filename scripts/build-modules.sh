@@ -38,7 +38,8 @@ flock 8
 sources()
 {
 	find . -name '.?*' -prune -o -type f \
-		\( -name '*.[chS]' -o -name Kbuild \) ! -name '*.mod.c' -print
+		\( -name '*.[chS]' -o -name Kbuild -o -path './compat/*' \) \
+		! -name '*.mod.c' -print
 }
 # What was built in the checkout itself is no source: hence the ".mod.c".
 (cd "$top" && sources) | sort >"$out/.sources"

@@ -25,7 +25,8 @@ work_dir "selftest-$kernel"
 log=$work/console.log
 
 "$top/scripts/build-modules.sh" "$KDIR" "$work/build" \
-	samples holders watch selftests/test_modules selftests/kunit
+	samples samples/porting samples/porting/shim samples/porting/shim-kref \
+	holders watch selftests/test_modules selftests/kunit
 rm -rf "$work/modules" "$work/selftests"
 mkdir "$work/modules"
 find "$work/build" -name '*.ko' -exec cp {} "$work/modules/" \;

@@ -5,7 +5,8 @@
 # each program, with its own tests nested. Exit status 0 if all passed.
 #
 # A program passes if it says so, if it has run tests at all, and if the
-# kernel's log has nothing in it but what the program announced.
+# kernel's log has nothing in it but what the program announced. It may take as long
+# as "settings" says, or $SELFTEST_TIMEOUT seconds.
 
 set -eu
 
@@ -13,8 +14,8 @@ cd "$(dirname "$0")"
 # shellcheck source=selftests/lib.sh
 . ./lib.sh
 
-timeout=$(sed -n 's/^timeout=//p' settings)
-programs=${SELFTESTS:-load.sh api.sh states.sh storm.sh misuse.sh kref.sh unload.sh trace.sh watch.sh holders.sh tasks.sh kunit.sh}
+timeout=${SELFTEST_TIMEOUT:-$(sed -n 's/^timeout=//p' settings)}
+programs=${SELFTESTS:-load.sh api.sh states.sh storm.sh differ.sh misuse.sh kref.sh unload.sh trace.sh watch.sh holders.sh tasks.sh porting.sh kunit.sh}
 
 [ "$(id -u)" -eq 0 ] || skip_all "needs root"
 # shellcheck disable=SC2086 # a list of words
