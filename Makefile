@@ -59,6 +59,12 @@ model:
 traps:
 	@scripts/traps.sh
 
+drop-in:
+	@scripts/drop-in.sh
+
+drop-in-kernel:
+	@scripts/drop-in-kernel.sh
+
 kasan:
 	@scripts/kasan.sh
 
@@ -89,6 +95,8 @@ help:
 	@echo "  selftest          KERNEL=6.12, 6.1, 5.10, 6.12-rt or 6.1-rt"
 	@echo "  model             the state machine explored, its memory ordering checked"
 	@echo "  traps             percpu_ref and pcpuref in the same trouble"
+	@echo "  drop-in           drivers of a stock kernel, on pcpuref instead of percpu_ref"
+	@echo "  drop-in-kernel    Linux itself on pcpuref (7.x, UML; two long builds)"
 	@echo "  kasan             the tests under KASAN (7.x in QEMU; a long build)"
 	@echo "  fastpath          what the inline gets and puts compile to"
 	@echo "  bench             against the kernel's own counts, in a virtual machine"
@@ -99,4 +107,4 @@ help:
 
 .PHONY: modules modules_install install clean headers-present demo \
 	demo-stuck check \
-	kunit selftest model traps kasan fastpath bench bench-native lint help
+	kunit selftest model traps drop-in drop-in-kernel kasan fastpath bench bench-native lint help

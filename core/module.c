@@ -9,6 +9,9 @@
 #include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/notifier.h>
+#ifdef CONFIG_PCPUREF_REPLACES_PERCPU_REF
+#include <linux/percpu-refcount.h>	/* pcpuref_init_early() */
+#endif
 
 #include "rooms.h"
 
@@ -149,7 +152,16 @@ static void __exit pcpuref_module_exit(void)
 	__pcpuref_memory_exit();
 }
 
+#ifdef CONFIG_PCPUREF_REPLACES_PERCPU_REF
+/* The kernel's own counts are ours: start_kernel() calls this before cgroup_init(). */
+void __init pcpuref_init_early(void)
+{
+	if (pcpuref_module_init())
+		panic("pcpuref: no memory for the kernel's reference counts\n");
+}
+#else
 module_init(pcpuref_module_init);
+#endif
 module_exit(pcpuref_module_exit);
 
 MODULE_DESCRIPTION("Per-CPU reference counts");
