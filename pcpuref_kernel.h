@@ -179,11 +179,16 @@ static inline bool pcpuref_in_nmi(void)
 /* Read memory that may be anything, if it can be read. Needs linux/uaccess.h. */
 #define pcpuref_read_nofault(to, from, size) (!copy_from_kernel_nofault(to, from, size))
 
-/* Since 6.17 a workqueue has to say that it is not WQ_UNBOUND. */
+/*
+ * Since 6.17 a workqueue has to say that it is not WQ_UNBOUND, and that of
+ * schedule_work() has another name: 7.x warns of the old one.
+ */
 #if KERNEL_VERSION(6, 17, 0) <= LINUX_VERSION_CODE
 #define PCPUREF_WQ_PERCPU	WQ_PERCPU
+#define pcpuref_system_wq	system_percpu_wq
 #else
 #define PCPUREF_WQ_PERCPU	0
+#define pcpuref_system_wq	system_wq
 #endif
 
 /* Since 6.10 a tracepoint's string remembers where it comes from. */

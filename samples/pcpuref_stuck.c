@@ -57,7 +57,7 @@ static noinline bool queue_submit(struct queue *queue)
 {
 	if (!pcpuref_tryget_live(&queue->ref))
 		return false;
-	queue_work(system_wq, &queue->request);
+	schedule_work(&queue->request);
 	return true;
 }
 

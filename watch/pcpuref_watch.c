@@ -134,7 +134,7 @@ static int stuck_secs_set(const char *value, const struct kernel_param *kp)
 	int err = param_set_uint(value, kp);
 
 	if (!err && READ_ONCE(running))
-		mod_delayed_work(system_wq, &watch_work, 0);
+		mod_delayed_work(pcpuref_system_wq, &watch_work, 0);
 	return err;
 }
 
@@ -244,8 +244,8 @@ static void on_event(void *data, const struct pcpuref_event *event)
 	rcu_read_unlock();
 
 	if (kind == INIT || kind == EXIT)
-		queue_delayed_work(system_wq, &sync_work,
-				   max_t(unsigned int, GATHER, 10 * READ_ONCE(scan_took)));
+		schedule_delayed_work(&sync_work,
+				      max_t(unsigned int, GATHER, 10 * READ_ONCE(scan_took)));
 }
 
 /* Newest last. Return: how many. */
@@ -461,7 +461,7 @@ static void sync_fn(struct work_struct *work)
 static void watch_fn(struct work_struct *work)
 {
 	scan();
-	queue_delayed_work(system_wq, &watch_work, watch_period());
+	schedule_delayed_work(&watch_work, watch_period());
 }
 
 /* --- debugfs -------------------------------------------------------------- */
@@ -795,7 +795,7 @@ static int __init pcpuref_watch_init(void)
 	debugfs_create_file("dump", 0200, root, NULL, &dump_fops);
 
 	WRITE_ONCE(running, true);
-	queue_delayed_work(system_wq, &watch_work, 0);
+	schedule_delayed_work(&watch_work, 0);
 	return 0;
 }
 

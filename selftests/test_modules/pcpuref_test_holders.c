@@ -110,7 +110,7 @@ static void complete_request(struct work_struct *work)
 static noinline void submit(struct request *request)
 {
 	pcpuref_get(request->ref);
-	queue_work(system_wq, &request->work);
+	schedule_work(&request->work);
 }
 
 static void hand_over(struct pcpuref *ref, int lose_at, int leak_at)
