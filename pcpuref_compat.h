@@ -15,9 +15,9 @@
  *
  * What the build can ask for:
  *
- * PCPUREF_COMPAT_ALLOW_ZERO, a string: references whose expression in
- *	percpu_ref_init() contains it have PCPUREF_ALLOW_ZERO. For those whose
- *	initial reference is put without a kill. "" is in every expression.
+ * PCPUREF_COMPAT_ALLOW_ZERO, strings with commas between: references whose
+ *	expression in percpu_ref_init() contains one have PCPUREF_ALLOW_ZERO. For those
+ *	whose initial reference is put without a kill. "" is in every expression.
  * PCPUREF_COMPAT_KREF: the module's krefs are struct pcpuref_kref.
  * PCPUREF_DEBUG: gets and puts are accounted by where they are.
  *
@@ -102,7 +102,13 @@ struct pcpuref_data {
 
 static inline unsigned int __pcpuref_compat_flags(const char *name)
 {
-	return strstr(name, PCPUREF_COMPAT_ALLOW_ZERO) ? PCPUREF_ALLOW_ZERO : 0;
+	static const char *const usage[] = { PCPUREF_COMPAT_ALLOW_ZERO };
+	size_t i;
+
+	for (i = 0; i < sizeof(usage) / sizeof(*usage); i++)
+		if (strstr(name, usage[i]))
+			return PCPUREF_ALLOW_ZERO;
+	return 0;
 }
 #else
 static inline unsigned int __pcpuref_compat_flags(const char *name)

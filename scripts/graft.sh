@@ -176,8 +176,8 @@ change_header()
 cat >"$new/shim" <<'SHIM'
 
 #ifdef CONFIG_PCPUREF_REPLACES_PERCPU_REF
-/* md's count of writes may be zero while it is live. */
-#define PCPUREF_COMPAT_ALLOW_ZERO	"writes_pending"
+/* md's count of writes and target_core's of commands may be zero while live. */
+#define PCPUREF_COMPAT_ALLOW_ZERO	"writes_pending", "cmd_cnt->refcnt"
 #define PCPUREF_COMPAT_WHOLE_KERNEL
 #include "../../lib/pcpuref/pcpuref_compat.h"
 
