@@ -96,7 +96,7 @@ help:
 	@echo "  model             the state machine explored, its memory ordering checked"
 	@echo "  traps             percpu_ref and pcpuref in the same trouble"
 	@echo "  drop-in           drivers of a stock kernel, on pcpuref instead of percpu_ref"
-	@echo "  drop-in-kernel    Linux itself on pcpuref (7.x, UML; two long builds)"
+	@echo "  drop-in-kernel    Linux itself on pcpuref (7.x, UML; four long builds)"
 	@echo "  kasan             the tests under KASAN (7.x in QEMU; a long build)"
 	@echo "  fastpath          what the inline gets and puts compile to"
 	@echo "  bench             against the kernel's own counts, in a virtual machine"

@@ -231,8 +231,10 @@ static void pcpuref_kill_test_confirms_in_order(struct kunit *test)
 	struct counted *kill_first = counted_new(test, PCPUREF_ALLOW_REINIT);
 	struct counted *switch_first = counted_new(test, PCPUREF_ALLOW_REINIT);
 
-	kill_first->on_confirm = switch_first->on_confirm = note_first;
-	kill_first->result = switch_first->result = -1;
+	kill_first->on_confirm = note_first;
+	kill_first->result = -1;
+	switch_first->on_confirm = note_first;
+	switch_first->result = -1;
 	preempt_disable();
 	EXPECT_LATER(pcpuref_switch_to_atomic(&kill_first->ref, NULL));
 	EXPECT_LATER(pcpuref_kill_and_confirm(&kill_first->ref, counted_confirm));
