@@ -11,9 +11,6 @@
 #define HAS_FREEZE 0
 #include "conn.h"
 
-static DEFINE_HASHTABLE(table, 4);
-static DEFINE_MUTEX(table_lock);
-
 /* start-count */
 struct conn {
 	refcount_t		refs;
@@ -39,87 +36,14 @@ static bool conn_get(struct conn *conn)
 	return refcount_inc_not_zero(&conn->refs);
 }
 
+/* The first reference, the table's. */
+static void conn_count(struct conn *conn)
+{
+	refcount_set(&conn->refs, 1);
+}
+
 /* end-count */
 
-static u32 conn_id(const struct conn *conn)
-{
-	return conn->id;
-}
-
-static struct conn *lookup(u32 id)
-{
-	struct conn *conn;
-
-	hash_for_each_possible_rcu(table, conn, node, id, lockdep_is_held(&table_lock))
-		if (conn->id == id)
-			return conn;
-	return NULL;
-}
-
-static struct conn *conn_find(u32 id)
-{
-	struct conn *conn;
-
-	rcu_read_lock();
-	conn = lookup(id);
-	if (conn && !conn_get(conn))
-		conn = NULL;
-	rcu_read_unlock();
-	return conn;
-}
-
-static int conn_open(u32 id)
-{
-	struct conn *conn = kzalloc(sizeof(*conn), GFP_KERNEL);
-	int rc = 0;
-
-	if (!conn)
-		return -ENOMEM;
-	refcount_set(&conn->refs, 1);
-
-	conn->id = id;
-	mutex_lock(&table_lock);
-	if (lookup(id)) {
-		rc = -EEXIST;
-		kfree(conn);
-	} else {
-		hash_add_rcu(table, &conn->node, id);
-		atomic_inc(&opened);
-	}
-	mutex_unlock(&table_lock);
-	return rc;
-}
-
-static int conn_close(u32 id)
-{
-	struct conn *conn;
-
-	mutex_lock(&table_lock);
-	conn = lookup(id);
-	if (conn)
-		hash_del_rcu(&conn->node);
-	mutex_unlock(&table_lock);
-
-	if (!conn)
-		return -ENOENT;
-	/* The table's. */
-	conn_put(conn);
-	return 0;
-}
-
-static int table_init(void)
-{
-	return 0;
-}
-
-static void table_exit(void)
-{
-	struct hlist_node *next;
-	struct conn *conn;
-	int i;
-
-	hash_for_each_safe(table, i, next, conn, node)
-		conn_close(conn->id);
-}
+#include "conn_table.h"
 
 MODULE_DESCRIPTION("A table of connections, counted by refcount_t");
