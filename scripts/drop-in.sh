@@ -206,28 +206,15 @@ machine()
 	{
 		echo "export SELFTESTS='$(printf 'drop-in/%s.sh ' "$@")'"
 		echo "export DROP_IN=$variant QUICK=${QUICK:-}"
-		cat "$top/scripts/guest-drop-in.sh"
+		cat "$top/scripts/guest-drop-in.sh" "$top/scripts/guest-selftest.sh"
 	} >"$work/task"
 	"$top/scripts/initramfs.sh" "$work/initramfs" "$work/task" "$work/root/.:/"
 	say "booting $RELEASE for: $*"
-	problems=0
 	_rc=0
 	# shellcheck disable=SC2030,SC2031
 	MEM=${MEM:-1G} TIMEOUT=${TIMEOUT:-1800} "$top/scripts/vm.sh" "$IMAGE" \
 		"$work/initramfs" "$log" quiet loglevel=2 log_buf_len=4M || _rc=$?
-	sed -n '/^pcpuref-guest: start/,/^pcpuref-\(guest: exit\|dmesg: begin\)/p' \
-		"$log" | grep -v '^pcpuref-' >"$work/$_name.ktap" || :
-	# A test that failed is in the results; what is not there counts here.
-	if [ "$_rc" -ne 0 ] && { [ "$_rc" -ge 124 ] ||
-		! grep -q '^ *not ok ' "$work/$_name.ktap"; }; then
-		echo "error: the machine ended with status $_rc, see $log"
-		problems=1
-		tail -n 20 "$log"
-	fi
-	_rc=0
-	awk -v problems="$problems" -f "$top/scripts/ktap.awk" "$work/$_name.ktap" \
-		>"$work/$_name.report" || _rc=$?
-	return "$_rc"
+	judge_selftests "$_rc" "$log" "$work/$_name.ktap" "$work/$_name.report"
 }
 
 # leak NAME FOLDER: a driver that forgets an exit. Its source here is a copy.

@@ -356,6 +356,22 @@ guest_run()
 	return "$_rc"
 }
 
+# judge_selftests STATUS LOG KTAP REPORT: what the selftests of a machine printed to its
+# console LOG, and STATUS, that it ended with. Returns 0 if all is well.
+judge_selftests()
+{
+	_problems=0
+	sed -n '/^pcpuref-guest: start/,/^pcpuref-\(guest: exit\|dmesg: begin\)/p' \
+		"$2" | grep -v '^pcpuref-' >"$3" || :
+	# A test that failed is in the results; what is not there counts here.
+	if [ "$1" -ne 0 ] && { [ "$1" -ge 124 ] || ! grep -q '^ *not ok ' "$3"; }; then
+		echo "error: the machine ended with status $1"
+		_problems=1
+		tail -n 40 "$2"
+	fi
+	awk -v problems="$_problems" -f "$top/scripts/ktap.awk" "$3" >"$4"
+}
+
 # work_dir NAME: leave in $work a folder for what is made of this checkout:
 # builds, logs. Two checkouts do not meet there; a second run of the same
 # waits for the first one.

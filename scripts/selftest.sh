@@ -39,22 +39,11 @@ cp "$top/scripts/warnings.awk" "$work/selftests/"
 
 # Of the kernel's own lines only those of a disaster reach the console:
 # anything more would tear the results apart.
-problems=0
-rc=0
+status=0
 TIMEOUT=${TIMEOUT:-900} "$top/scripts/vm.sh" "$IMAGE" "$work/initramfs" "$log" quiet loglevel=2 \
-	"$@" || rc=$?
-sed -n '/^pcpuref-guest: start/,/^pcpuref-\(guest: exit\|dmesg: begin\)/p' \
-	"$log" | grep -v '^pcpuref-' >"$work/ktap" || :
-# A test that failed is in the results; what is not there counts here.
-if [ "$rc" -ne 0 ] && { [ "$rc" -ge 124 ] || ! grep -q '^ *not ok ' "$work/ktap"; }; then
-	echo "error: the machine ended with status $rc"
-	problems=1
-	tail -n 40 "$log"
-fi
-
+	"$@" || status=$?
 rc=0
-awk -v problems="$problems" -f "$top/scripts/ktap.awk" "$work/ktap" \
-	>"$work/report" || rc=$?
+judge_selftests "$status" "$log" "$work/ktap" "$work/report" || rc=$?
 [ "$rc" -eq 0 ] || echo "# the console and the kernel's log: $log"
 echo "# kernel $RELEASE"
 cat "$work/report"
