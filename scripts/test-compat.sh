@@ -272,5 +272,11 @@ _why=
 grep -q "all of whole is compiled with pcpuref_compat.h already" log || _why="$_why $(cat log)"
 verdict whole_kernel "$_why"
 
+[ -d .pcpuref-compat ] || die "the headers are not where they should be"
+make -C "$KDIR" M="$PWD" clean >log 2>&1
+_why=
+[ ! -e .pcpuref-compat ] || _why="the headers are left"
+verdict make_clean "$_why"
+
 echo "1..$number"
 [ "$failures" -eq 0 ]
