@@ -236,9 +236,25 @@ boot()
 	# 1 is a step that failed, which is in the results.
 	[ "$_status" -le 1 ] ||
 		echo "the machine ended with status $_status: $_console" >>"$work/problems"
-	grep -v -e 'pcpuref-ktap: ' -e 'pcpuref-note: ' "$_console" >"$work/kernel-log" || :
-	awk -f "$top/scripts/warnings.awk" "$work/kernel-log" >"$work/warnings" ||
-		sed "s,\$, (${_console##*/})," "$work/warnings" >>"$work/problems"
+	grep -v -e 'pcpuref-ktap: ' -e 'pcpuref-note: ' "$_console" >"$_console.kernel" || :
+	awk -f "$top/scripts/warnings.awk" "$_console.kernel" >"$_console.warnings" ||
+		sed "s,\$, (${_console##*/})," "$_console.warnings" >>"$work/problems"
+}
+
+# both NAME SUBJECT [PARAMETER]...: on the kernel as it is and on pcpuref, at the
+# same time, so that what else the machine does is the same for both.
+both()
+{
+	_both=$1
+	_subject=$2
+	shift 2
+	boot "$unchanged" "$work/$_both-unchanged.log" "$_subject" "$@" &
+	boot "$work/debug" "$work/$_both-pcpuref.log" "$_subject" "$@"
+	wait
+	for _k in unchanged pcpuref; do
+		grep -q "pcpuref-result: .* \. end" "$work/$_both-$_k.log" ||
+			echo "the tests did not come to their end: $_both-$_k.log" >>"$work/problems"
+	done
 }
 
 # results LOG: TEST VERDICT, one a line
@@ -253,11 +269,8 @@ results()
 # kernels alike: three in all.
 compare()
 {
-	_again=
 	for _k in unchanged pcpuref; do
 		results "$work/$1-$_k.log" >"$work/$1-$_k"
-		grep -q "pcpuref-result: .* \. end" "$work/$1-$_k.log" ||
-			echo "the $1 tests did not come to their end on $_k" >>"$work/problems"
 	done
 	for _n in 2 3; do
 		join -a 1 -a 2 -e missing -o 0,1.2,2.2 "$work/$1-unchanged" "$work/$1-pcpuref" |
@@ -265,12 +278,10 @@ compare()
 			sed -e 's/^liburing_//' -e 's/^cgroup_\(test_[a-z_]*\).*/\1/' | sort -u >"$work/differ"
 		[ -s "$work/differ" ] || break
 		say "run $_n of: $(tr '\n' ' ' <"$work/differ")"
+		both "$1-$_n" "$2" "DROP_IN_ONLY=$(tr '\n' , <"$work/differ")" "$3"
 		for _k in unchanged pcpuref; do
-			if [ "$_k" = unchanged ]; then _dir=$unchanged; else _dir=$work/debug; fi
-			boot "$_dir" "$work/$1-$_k-$_n.log" "$2" \
-				"DROP_IN_ONLY=$(tr '\n' , <"$work/differ")" "$3"
 			# All verdicts in a row, as pass,fail,pass
-			results "$work/$1-$_k-$_n.log" |
+			results "$work/$1-$_n-$_k.log" |
 				join -a 1 "$work/$1-$_k" - |
 				awk '{ print $1, (NF > 2 ? $2 "," $3 : $2) }' >"$work/$1-$_k.new"
 			mv "$work/$1-$_k.new" "$work/$1-$_k"
@@ -342,20 +353,16 @@ fi
 
 if wanted selftests; then
 	say "booting: the selftests of cgroup, on both"
-	for k in "$unchanged unchanged" "$work/debug pcpuref"; do
-		boot "${k% *}" "$work/selftests-${k##* }.log" cgroup-selftests \
-			"DROP_IN_CGROUP=$cgroup_tests" ${DROP_IN_ONLY:+"DROP_IN_ONLY=$DROP_IN_ONLY"}
-	done
+	both selftests cgroup-selftests "DROP_IN_CGROUP=$cgroup_tests" \
+		${DROP_IN_ONLY:+"DROP_IN_ONLY=$DROP_IN_ONLY"}
 	compare selftests cgroup-selftests "DROP_IN_CGROUP=$cgroup_tests" >"$work/compared"
 	cat "$work/compared" >>"$work/ktap"
 fi
 
 if wanted liburing; then
 	say "booting: liburing's tests, on both"
-	for k in "$unchanged unchanged" "$work/debug pcpuref"; do
-		boot "${k% *}" "$work/liburing-${k##* }.log" liburing \
-			"DROP_IN_LIBURING=$liburing_tests" ${DROP_IN_ONLY:+"DROP_IN_ONLY=$DROP_IN_ONLY"}
-	done
+	both liburing liburing "DROP_IN_LIBURING=$liburing_tests" \
+		${DROP_IN_ONLY:+"DROP_IN_ONLY=$DROP_IN_ONLY"}
 	compare liburing liburing "DROP_IN_LIBURING=$liburing_tests" >"$work/compared"
 	cat "$work/compared" >>"$work/ktap"
 fi

@@ -32,6 +32,15 @@ inventory()
 	[ -s /tmp/refs-after-boot ]
 }
 
+# All groups are made in this one, so that leaks.sh can ask for what its CPUs keep.
+group()
+{
+	controllers="+memory +pids +cpu +cpuset +io"
+	echo "$controllers" >"${cg%/*}/cgroup.subtree_control"
+	mkdir "$cg"
+	echo "$controllers" >"$cg/cgroup.subtree_control"
+}
+
 # What the kernel keeps for good when it has been used once: the reference of the
 # first area for swap, which is dead then, and the first pool of zswap.
 kept()
@@ -55,6 +64,7 @@ settled()
 
 step "several CPUs" cpus
 step "the kernel's references are pcpuref's" ours
+step "a group for all" group
 step "swap for the first time" kept
 step "references after boot" inventory
 finish

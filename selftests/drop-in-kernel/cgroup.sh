@@ -137,7 +137,6 @@ at_once()
 	done
 }
 
-echo "$controllers" >"$cg/cgroup.subtree_control"
 step "created, attached, moved, killed, removed" one_by_one
 step "killed as a tree" whole_tree
 step "frozen and thawed" freezer

@@ -12,8 +12,17 @@ ours()
 	[ -e "$refs" ] || { echo "not on pcpuref"; exit 77; }
 }
 
+# Each CPU keeps memory that was charged to groups of late, and with it references
+# to their counts; a limit lowered makes it give up what is charged below this group.
+give_up()
+{
+	echo 0 >"$cg/memory.high"
+	echo max >"$cg/memory.high"
+}
+
 same_kinds()
 {
+	give_up
 	kinds | cmp -s - /tmp/refs-after-boot
 }
 

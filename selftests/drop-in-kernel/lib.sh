@@ -95,10 +95,11 @@ ext4()
 	mount -t ext4 "$1" "$2"
 }
 
-# The groups, and the disks of memory: each subject has some of its own.
+# The group above all others, made by boot.sh, and the disks of memory: each subject
+# has some of its own.
 # shellcheck disable=SC2034 # for those who source this
 {
-	cg=/sys/fs/cgroup
+	cg=/sys/fs/cgroup/all
 	disk_ext4=/dev/ram0
 	disk_swap=/dev/ram1
 	disk_md1=/dev/ram2

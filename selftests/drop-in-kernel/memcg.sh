@@ -59,7 +59,6 @@ out_of_memory()
 	rmdir "$cg/small"
 }
 
-echo "+memory" >"$cg/cgroup.subtree_control"
 step "charged and uncharged" charged
 step "groups go before their pages" offline
 step "out of memory in a group" out_of_memory

@@ -70,7 +70,6 @@ compressors()
 	echo N >/sys/module/zswap/parameters/enabled
 }
 
-echo "+memory" >"$cg/cgroup.subtree_control"
 step "on and off" on_and_off
 step "off with pages in it" with_pages
 step "off with pages in zswap" with_zswap
