@@ -38,6 +38,9 @@ time_of()
 dmesg -c >/dev/null
 echo "demo-stuck: kernel $(uname -r), $(grep -c '^processor' /proc/cpuinfo) CPUs, stuck_secs=$secs"
 insmod "$MODDIR/pcpuref.ko"
+# For a picture of the lives, if it is asked for (TRACE is the file).
+tracing=/sys/kernel/tracing
+[ -z "${TRACE:-}" ] || echo 1 >$tracing/events/pcpuref/enable
 insmod "$MODDIR/pcpuref_holders.ko"
 insmod "$MODDIR/pcpuref_watch.ko" stuck_secs="$secs"
 insmod "$MODDIR/pcpuref_store.ko" pause_ms=5
@@ -96,6 +99,12 @@ grep -E "ref &leaky.ref .* is stuck|pcpuref.*: id=$id |dump: id=$id " "$log" | h
 printf '\ndemo-stuck: and the table\n\n'
 head -n 8 "$debugfs/refs"
 echo
+
+if [ -n "${TRACE:-}" ]; then
+	# All at once: events are disabled one after the other.
+	echo 0 >$tracing/tracing_on
+	cat $tracing/trace >"$TRACE"
+fi
 
 # --- Beside it ------------------------------------------------------------------
 

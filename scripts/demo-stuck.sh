@@ -34,6 +34,7 @@ LIVE=1 "$top/scripts/vm.sh" "$IMAGE" "$work/initramfs" "$log" \
 # The status is the demo's, and so is the line: both, or it did not work.
 grep -qx "demo-stuck: exit 0" "$log" || [ "$rc" -ne 0 ] || rc=1
 [ "$rc" -eq 0 ] || say "the demo failed, see $log"
+"$top/scripts/lives.sh" "$log" "Lives of the references of make demo-stuck" || rc=1
 if [ "$rc" -eq 0 ]; then
 	echo "1 passed, 0 failed, 0 skipped"
 else

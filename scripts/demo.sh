@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # demo.sh [KERNEL]: boot a virtual machine with a distribution kernel, load
-# the module and the samples there, and show what happens.
+# the module and the samples there, and show what happens. The lives of the
+# references come as a picture, too.
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -30,4 +31,5 @@ LIVE=1 "$top/scripts/vm.sh" "$IMAGE" "$work/initramfs" "$log" \
 # The status is the demo's, and so is the line: both, or it did not work.
 grep -qx "demo: exit 0" "$log" || [ "$rc" -ne 0 ] || rc=1
 [ "$rc" -eq 0 ] || say "the demo failed, see $log"
+"$top/scripts/lives.sh" "$log" "Lives of the references of make demo" || rc=1
 exit "$rc"

@@ -10,7 +10,12 @@ stuck_secs=$(echo "$words" | sed -n 's/^stuck_secs=//p')
 STUCK_ARGS=$(echo "$words" | sed -n 's/^stuck_arg=//p' | tr '\n' ' ')
 export STUCK_ARGS
 cd /samples || exit 1
+# Room for all events, so that none is overwritten.
+echo 8192 >/sys/kernel/tracing/buffer_size_kb
+export TRACE=/tmp/trace
 sh ./demo-stuck-init.sh
 rc=$?
+# For the picture. Lines that begin so are kept and not shown, see guest_run().
+sed 's/^/pcpuref-guest: trace: /' "$TRACE"
 echo "demo-stuck: exit $rc"
 exit $rc

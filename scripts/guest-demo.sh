@@ -7,5 +7,7 @@ export MODDIR=/modules
 cd /samples || exit 1
 sh ./demo-init.sh
 rc=$?
+# For the picture. Lines that begin so are kept and not shown, see guest_run().
+dmesg | sed 's/^/pcpuref-guest: log: /'
 echo "demo: exit $rc"
 exit $rc

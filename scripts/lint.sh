@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # lint.sh: the kernel's style (checkpatch), sparse, kernel-doc, shellcheck,
-# the documentation, and the self-tests of the log judges and of pcpuref_compat.h.
+# the documentation, and the self-tests of the log judges, of pcpuref_compat.h and of
+# the picture of lives.
 # Prints what they complain about; the last line counts the checks.
 
 set -eu
@@ -102,6 +103,7 @@ self_test()
 
 self_test log-judges scripts/test-warnings.sh
 self_test compat scripts/test-compat.sh
+self_test lives scripts/test-lives.sh
 
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]
