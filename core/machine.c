@@ -370,6 +370,27 @@ static void to_percpu(struct pcpuref_data *d)
  * unless the count was zero. Such a reference may be at zero in AL and CL without
  * being in Z.
  *
+ * Where each step leads. A "." is: stays, or is refused. "+c" asks for a confirmation;
+ * "over" is the end of a grace period, "over+c" if confirmations wait for the next one;
+ * "put" is the last one, as it takes the lock. PL|AL is PL with counters and without
+ * force_atomic; AX|Z is Z if nobody holds a reference. Init leads to PL, AL or Z.
+ *
+ *   state  kill  kill+c  resurrect  reinit  atomic  atomic+c  percpu  put  over   over+c
+ *   -----  ----  ------  ---------  ------  ------  --------  ------  ---  -----  ------
+ *   PL     SD    SD      .          .       SL      SL        .       .    .      .
+ *   SL     SD    SD      .          .       .       .         .       .    PL|AL  CL
+ *   SD     .     .       SL         .       .       .         .       .    AX|Z   CD
+ *   AL     AX|Z  CD      .          .       .       CL        PL      .    .      .
+ *   CL     CD    CD      .          .       .       .         .       .    PL|AL  .
+ *   CD     .     .       CL         .       .       .         .       .    AX|Z   .
+ *   AX     .     .       PL|AL      .       .       CX        .       Z    .      .
+ *   CX     .     .       CL         .       .       .         .       CZ   AX|Z   CZ
+ *   Z      .     .       PL|AL      PL|AL   .       CZ        .       .    .      .
+ *   CZ     .     .       CL         CL      .       .         .       .    Z      .
+ *
+ * In CX a put is the last only if it had not told of its zero when CX began. Then, and if
+ * the last reference is put in CX, over+c leads to CZ; else it stays.
+ *
  * What holds whenever the lock is free:
  *
  *   S1  DEAD implies ATOMIC. Every store to the word has both tags or neither.
@@ -394,7 +415,8 @@ static void to_percpu(struct pcpuref_data *d)
  * are asked of a reference at zero come beside its release.
  *
  * Dead comes at once, and live comes at once (G15); only ATOMIC stays until the
- * switch is over. Which request leads where is in Documentation/design.rst.
+ * switch is over. Why each request leads where it does is in Documentation/design.rst,
+ * with a picture.
  *
  * Return: what the caller must hand to __pcpuref_run() after unlocking.
  */

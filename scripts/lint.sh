@@ -86,6 +86,7 @@ result shellcheck
 {
 	sphinx-build -q -W -b html Documentation "$work/html"
 	Documentation/check-api.sh
+	Documentation/check-machine.py
 	samples/check-readme.sh
 } >"$work/out" 2>&1 || :
 result documentation
