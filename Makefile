@@ -74,6 +74,9 @@ fastpath:
 bench:
 	@scripts/bench.sh $(KERNEL)
 
+bench-possible:
+	@scripts/bench-possible.sh
+
 bench-native:
 	@scripts/bench-native.sh $(KERNEL)
 
@@ -100,6 +103,7 @@ help:
 	@echo "  kasan             the tests under KASAN (7.x in QEMU; a long build)"
 	@echo "  fastpath          what the inline gets and puts compile to"
 	@echo "  bench             against the kernel's own counts, in a virtual machine"
+	@echo "  bench-possible    state changes with 4, 64 and 512 possible CPUs (6.1)"
 	@echo "  bench-native      the fast path on this processor, in a process"
 	@echo "  lint              checkpatch, sparse, kernel-doc, shellcheck"
 	@echo ""
@@ -107,4 +111,5 @@ help:
 
 .PHONY: modules modules_install install clean headers-present demo \
 	demo-stuck check \
-	kunit selftest model traps drop-in drop-in-kernel kasan fastpath bench bench-native lint help
+	kunit selftest model traps drop-in drop-in-kernel kasan fastpath bench \
+	bench-possible bench-native lint help

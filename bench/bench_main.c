@@ -39,7 +39,7 @@ MODULE_PARM_DESC(mass, "References of the mass kill (10000)");
 
 static char *only;
 module_param(only, charp, 0444);
-MODULE_PARM_DESC(only, "Measure only the rows whose names begin so (all)");
+MODULE_PARM_DESC(only, "Measure only the rows whose names begin so; several with commas between (all)");
 
 static unsigned int million;
 module_param(million, uint, 0444);
@@ -47,7 +47,19 @@ MODULE_PARM_DESC(million, "Also initialise so many references at once, and walk 
 
 static bool wanted(const char *row)
 {
-	return !only || !strncmp(row, only, strlen(only));
+	const char *begin = only;
+	size_t length;
+
+	if (!only)
+		return true;
+	for (;;) {
+		length = strcspn(begin, ",");
+		if (!strncmp(row, begin, length))
+			return true;
+		if (!begin[length])
+			return false;
+		begin += length + 1;
+	}
 }
 
 /* --- Counts of the kernel that are no percpu_ref --------------------------- */

@@ -7,7 +7,7 @@
 # of Debian's KERNEL (6.12); bench/native/main.c says how a process can run it.
 #
 # Prints a table, and writes it to bench-results/ below the cache or to the
-# folder $BENCH_OUT, as CSV. ROUNDS (100) is how often each subject is measured,
+# folder $BENCH_OUT, as CSV, and with two threads or more a plot. ROUNDS (100) is how often each subject is measured,
 # THREADS (as many as there are CPUs) how many are at it at most. Fails if a
 # subject is missing or does not count as it should, never for a measured time.
 
@@ -60,7 +60,8 @@ done
 	die "the objects do not link (bench/native/stubs.S stands in for the kernel), see $work/log"
 }
 
-echo "processor: $(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1), $(nproc) CPUs"
+processor="$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1), $(nproc) CPUs"
+echo "processor: $processor"
 rm -f "$csv"
 "$build/native" "${ROUNDS:-100}" "${THREADS:-$(nproc)}" "$csv" ||
 	die "the measurement ended with status $?"
@@ -85,3 +86,6 @@ atomic get+put,percpu_ref
 atomic get+put,pcpuref inline
 END
 say "numbers: $csv"
+grep -q '^get+put,pcpuref,2,' "$csv" || exit 0
+"$top/scripts/plot.sh" threads "$csv" "${csv%.csv}.svg" \
+	"in a process, on $processor; code as the build for Linux $RELEASE makes it"

@@ -7,8 +7,8 @@
 # bench-results/ below the cache or in the folder $BENCH_OUT.
 #
 # bench_arg=rounds=101 and the like are parameters of the module; without the
-# row get+put, as with bench_arg=only=mass, there is no plot. SMP is the
-# number of CPUs (8). A machine that lacks the processors for them takes turns,
+# row get+put, as with bench_arg=only=mass, or with one CPU, there is no plot. SMP
+# is the number of CPUs (8). A machine that lacks the processors for them takes turns,
 # so that the time of a pair grows with them for every subject alike: look at
 # the ratios. Measured times are never a reason to fail; no table is. With
 # ICOUNT=1 and SMP=1 a "ns" is an instruction, and the figures come out the same
@@ -21,7 +21,6 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 
 kernel=${1:-6.12}
 [ $# -eq 0 ] || shift
-need_packages gnuplot-nox
 assignments=$("$top/scripts/stock-kernel.sh" "$kernel")
 eval "$assignments"
 work_dir "bench-$kernel"
@@ -60,26 +59,16 @@ csv=$out/bench-$kernel.csv
 [ "$(wc -l <"$csv")" -gt 1 ] || die "no measurements in $csv"
 
 say "numbers: $csv"
-grep -q '^get+put,' "$csv" || exit 0
+# A curve needs two points.
+awk -F, '$1 == "get+put" && $3 > 1 { found = 1 } END { exit !found }' "$csv" || exit 0
 
-svg=$out/bench-$kernel.svg
-awk -F, '$1 == "get+put" { print > ("'"$work"'/plot-" $2) }' "$csv"
-plots=
-for data in "$work"/plot-*; do
-	plots="$plots${plots:+, }'$data' using 3:4:5:6 with yerrorlines title '${data##*/plot-}'"
-done
-gnuplot <<END
-set terminal svg size 800,500
-set output '$svg'
-set datafile separator ','
-set logscale xy 2
-set xtics (1, 2, 4, 8)
-set xlabel 'CPUs at it'
-set ylabel 'ns for a get and a put, median and quartiles'
-set title 'get+put, $RELEASE'
-set key outside
-plot $plots
-END
-rm -f "$work"/plot-*
-[ -s "$svg" ] || die "gnuplot made no $svg"
-say "plot: $svg"
+processor=$(sed -n 's/^processor: //p' "$work/lines")
+if [ -n "${ICOUNT:-}" ]; then
+	note="times are instructions, counted by an emulator"
+else
+	case $processor in
+	*TCG*) note="times are an emulator's, on $(nproc) CPUs: compare curves with each other only" ;;
+	*) note="in a virtual machine, on $processor" ;;
+	esac
+fi
+"$top/scripts/plot.sh" cpus "$csv" "${csv%.csv}.svg" "Linux $RELEASE; $note"

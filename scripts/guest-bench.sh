@@ -6,6 +6,8 @@
 
 args=$(tr ' ' '\n' </proc/cmdline | sed -n 's/^bench_arg=//p')
 rc=0
+# Tells an emulator from a processor.
+sed -n 's/^model name[^:]*: */bench: processor: /p' /proc/cpuinfo | head -n 1
 insmod /modules/pcpuref.ko || rc=1
 # shellcheck disable=SC2086 # a list of words
 insmod /modules/pcpuref_bench.ko $args || rc=1

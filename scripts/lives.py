@@ -241,7 +241,7 @@ class Life:
             self.killed = None
         self.misused |= event.step == "misuse"
         self.turn(time, event.after or self.mode, state)
-        if event.step not in ("init", "switch", "dump"):
+        if event.step not in ("init", "switch"):
             self.marks.append(Mark(time, event.step, text_of(event)))
         if event.step == "exit":
             self.ended = "exit"
@@ -271,10 +271,11 @@ class Life:
 
     def rank(self):
         """The most interesting first."""
+        steps = sum(mark.step != "dump" for mark in self.marks)
         return (0 if self.unreleased else 1 if self.misused or self.exited_unreleased else
                 2 if self.ended != "exit" and self.state == "dead" else
                 3 if any(mark.step in ("reinit", "resurrect") for mark in self.marks) else
-                4 if self.marks else 5, -len(self.marks))
+                4 if steps else 5, -steps)
 
 
 class Lives:
@@ -335,7 +336,7 @@ class Lives:
 COLOURS = {"percpu": "#009e73", "switching": "#e69f00", "atomic": "#0072b2", "none": "#999999"}
 ALARM = "#d55e00"
 LETTERS = {"kill": "K", "confirm": "C", "release": "R", "reinit": "N", "resurrect": "U",
-           "exit": "X", "misuse": "!"}
+           "exit": "X", "misuse": "!", "dump": "D"}
 
 LEFT, WIDTH, RIGHT = 215, 830, 165
 LANE, BAR, BOX = 28, 9, 12
@@ -392,7 +393,11 @@ class Group:
 
 def place(marks, low, high):
     """Groups of marks that do not overlap, each near to where it belongs."""
-    groups = [Group([mark]) for mark in marks]
+    # Many are sorted into columns first, since what follows looks at all for each merge.
+    columns = collections.defaultdict(list)
+    for i, mark in enumerate(marks):
+        columns[int(mark[0] / BOX) if len(marks) > 100 else i].append(mark)
+    groups = [Group(column) for column in columns.values()]
     while True:
         at = low
         for group in groups:
@@ -534,7 +539,8 @@ class Picture:
         for step in LETTERS:
             self.boxes([(LETTERS[step], step, BOX)], x, y - 10)
             x += BOX + 4
-            word({"reinit": "reinit (new life)", "resurrect": "resurrect (undo)"}.get(step, step))
+            word({"reinit": "reinit (new life)", "resurrect": "resurrect (undo)",
+                  "dump": "dump (watchdog)"}.get(step, step))
         self.boxes([("3K", "kill", 19)], x, y - 10)
         x += 23
         word("three of them")

@@ -258,7 +258,7 @@ lane not-released | also-before | 6 | K | to the edge | not released
 lane | held | 8 | K X | ends | exit, not released
 lane | born-dead | 9 | N K R | to the edge | dead, no exit
 lane | usage | 10 | R | to the edge | live
-lane | quiet | 11 |  | to the edge | live
+lane | quiet | 11 | D | to the edge | live
 alarm | not released: 2
 thread | born-dead (id 9) | dead:1200+300 atomic:1200+300 live:1500+100 percpu:1500+100 dying:1600+100 atomic:1600+100 dead:1700+300 atomic:1700+300 | reinit kill release
 thread | usage (id 10) | live:1710+290 percpu:1710+290 | release
