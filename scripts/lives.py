@@ -272,7 +272,9 @@ class Life:
     def rank(self):
         """The most interesting first."""
         steps = sum(mark.step != "dump" for mark in self.marks)
-        return (0 if self.unreleased else 1 if self.misused or self.exited_unreleased else
+        if self.unreleased:
+            return 0, self.killed
+        return (1 if self.misused or self.exited_unreleased else
                 2 if self.ended != "exit" and self.state == "dead" else
                 3 if any(mark.step in ("reinit", "resurrect") for mark in self.marks) else
                 4 if steps else 5, -steps)
@@ -321,13 +323,14 @@ class Lives:
             self.homeless.append(event)
 
     def choose(self, limit):
-        """The most interesting, in order: those not released, then as they began."""
+        """The most interesting, in order: not released, for longest; then as they began."""
         chosen = sorted(self.all, key=Life.rank)[:limit] if limit else list(self.all)
-        return sorted(chosen, key=lambda life: (not life.unreleased, life.start, life.id))
+        return sorted(chosen, key=lambda life: (
+            not life.unreleased, life.killed if life.unreleased else life.start, life.id))
 
     @property
     def unreleased(self):
-        return [life for life in self.all if life.unreleased]
+        return sorted((life for life in self.all if life.unreleased), key=lambda life: life.killed)
 
 
 # --- The picture -------------------------------------------------------------
