@@ -63,8 +63,12 @@ done
 processor="$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1), $(nproc) CPUs"
 echo "processor: $processor"
 rm -f "$csv"
-"$build/native" "${ROUNDS:-100}" "${THREADS:-$(nproc)}" "$csv" ||
-	die "the measurement ended with status $?"
+# The status of a pipe is that of its end: keep ours aside.
+rm -f "$work/rc"
+{
+	"$build/native" "${ROUNDS:-100}" "${THREADS:-$(nproc)}" "$csv" || echo $? >"$work/rc"
+} | tee "$work/table"
+[ ! -e "$work/rc" ] || die "the measurement ended with status $(cat "$work/rc")"
 
 while read -r subject; do
 	grep -q "^$subject,1,[0-9]" "$csv" || die "no measurement of $subject in $csv"
@@ -87,5 +91,6 @@ atomic get+put,pcpuref inline
 END
 say "numbers: $csv"
 grep -q '^get+put,pcpuref,2,' "$csv" || exit 0
-"$top/scripts/plot.sh" threads "$csv" "${csv%.csv}.svg" \
-	"in a process, on $processor; code as the build for Linux $RELEASE makes it"
+note="in a process, on $processor; code as the build for Linux $RELEASE makes it"
+! grep -q 'Busy machine' "$work/table" || note="$note; busy machine: shared counts look cheaper"
+"$top/scripts/plot.sh" threads "$csv" "${csv%.csv}.svg" "$note"
