@@ -74,8 +74,8 @@ static void see_to(struct pcpuref_data *d, u8 readers, unsigned long caller)
 {
 	/* Counted right: the tag kept it from the counters. But slowly. */
 	if (__pcpuref_readers(d) != readers)
-		__pcpuref_misuse(d, PCPUREF_MIXED_READERS, atomic_long_read(&d->count),
-				 caller);
+		__pcpuref_misuse_unlocked(d, PCPUREF_MIXED_READERS,
+					  atomic_long_read(&d->count), caller);
 	else
 		__pcpuref_sample(d);
 }
@@ -97,7 +97,7 @@ static void broken(struct pcpuref_data *d, enum pcpuref_misuse what, long old,
 	if (!first && old)
 		return;
 
-	__pcpuref_misuse(d, what, dead ? 0 : old, caller);
+	__pcpuref_misuse_unlocked(d, what, old, caller);
 	if (pcpuref_in_nmi()) {
 		__pcpuref_defer(d, 0);
 		return;

@@ -138,8 +138,11 @@ const char *pcpuref_misuse_name(enum pcpuref_misuse misuse);
  * @misuse: for %PCPUREF_STEP_MISUSE, which kind
  * @before: mode before
  * @after: mode after
- * @count: references in the shared counter, the initial one included
- * @sum: references in the per-CPU counters
+ * @counted: the next three mean something. If not, misuse has made the count stick, or
+ *	it cannot be known in that context; they are -1, -1 and 0 then
+ * @count: all references after the step, the initial one included; as pcpuref_read()
+ * @shared: the part of it in the shared counter
+ * @percpu: the part of it in the per-CPU counters
  * @since_kill: microseconds since the last kill, -1 if not killed
  * @caller: who asked for it, 0 if nobody but time did, or if it is not known
  * @finder: for a misuse whose @caller is not known: who asked for the kill or
@@ -159,8 +162,10 @@ struct pcpuref_event {
 	enum pcpuref_misuse	misuse;
 	enum pcpuref_mode	before;
 	enum pcpuref_mode	after;
+	bool			counted;
 	long			count;
-	long			sum;
+	long			shared;
+	long			percpu;
 	s64			since_kill;
 	unsigned long		caller;
 	unsigned long		finder;
@@ -188,7 +193,8 @@ static inline const char *pcpuref_event_name(const struct pcpuref_event *event)
  * @mode: how it counts
  * @state: where it is in its life
  * @count: all references, the initial one included; as pcpuref_read()
- * @shared: the part of it in the shared counter
+ * @shared: the part of it in the shared counter; 0 if @count has stuck
+ * @percpu: the part of it in the per-CPU counters; 0 if @count has stuck
  * @flags: those of &enum pcpuref_flags that it was initialised with
  * @life: number of its present life, from 1; 0 for one that began dead; modulo
  *	65536
@@ -196,7 +202,7 @@ static inline const char *pcpuref_event_name(const struct pcpuref_event *event)
  *	the last tick
  * @killed_at: when it was killed, in the same clock; 0 if not killed
  * @killer: address that killed it; while live, that asked for the last change
- * @bytes: memory that it takes beside struct pcpuref, without the per-CPU part
+ * @bytes: memory that it takes, struct pcpuref included, without the per-CPU part
  * @percpu_bytes: per-CPU memory, over all possible CPUs
  */
 struct pcpuref_info {
@@ -212,6 +218,7 @@ struct pcpuref_info {
 	enum pcpuref_state	state;
 	long			count;
 	long			shared;
+	long			percpu;
 	unsigned int		flags;
 	unsigned int		life;
 	u64			created_at;

@@ -24,7 +24,8 @@ DECLARE_EVENT_CLASS(pcpuref_step,
 				     __field(void *, release)
 				     __field(void *, caller)
 				     __field(long, count)
-				     __field(long, sum)
+				     __field(long, shared)
+				     __field(long, percpu)
 				     __field(s64, since_kill)
 				     __string(name, event->name)
 				     __string(module, event->module)
@@ -37,7 +38,8 @@ DECLARE_EVENT_CLASS(pcpuref_step,
 				   __entry->release = event->release;
 				   __entry->caller = (void *)event->caller;
 				   __entry->count = event->count;
-				   __entry->sum = event->sum;
+				   __entry->shared = event->shared;
+				   __entry->percpu = event->percpu;
 				   __entry->since_kill = event->since_kill;
 				   pcpuref_assign_str(name, event->name);
 				   pcpuref_assign_str(module, event->module);
@@ -45,12 +47,12 @@ DECLARE_EVENT_CLASS(pcpuref_step,
 				   pcpuref_assign_str(before, pcpuref_mode_name(event->before));
 				   pcpuref_assign_str(after, pcpuref_mode_name(event->after));
 				   pcpuref_assign_str(what, pcpuref_event_name(event));),
-		    TP_printk("event=%s name=%s module=%s id=%llu ref=%p release=%ps mode=%s->%s count=%ld sum=%ld since_kill=%lldus caller=%pS finder=%pS",
+		    TP_printk("event=%s name=%s module=%s id=%llu ref=%p release=%ps mode=%s->%s count=%ld shared=%ld percpu=%ld since_kill=%lldus caller=%pS finder=%pS",
 			      __get_str(what), __get_str(name), __get_str(module),
 			      __entry->id, __entry->ref, __entry->release,
 			      __get_str(before), __get_str(after), __entry->count,
-			      __entry->sum, __entry->since_kill, __entry->caller,
-			      __entry->finder)
+			      __entry->shared, __entry->percpu, __entry->since_kill,
+			      __entry->caller, __entry->finder)
 );
 
 #define PCPUREF_TRACEPOINT(event_name)						\

@@ -140,7 +140,7 @@ EXPORT_SYMBOL_GPL(pcpuref_misuse_name);
 /* --- Events ---------------------------------------------------------------- */
 
 #define EVENT_FORMAT \
-	"event=%s name=%s id=%llu ref=%p release=%ps mode=%s->%s count=%ld sum=%ld since_kill=%lldus\n"
+	"event=%s name=%s id=%llu ref=%p release=%ps mode=%s->%s count=%ld shared=%ld percpu=%ld since_kill=%lldus\n"
 
 static void trace(const struct pcpuref_event *event)
 {
@@ -236,11 +236,35 @@ static struct pcpuref_event describe(const struct pcpuref_data *d, enum pcpuref_
 	};
 }
 
+/* Of a count that means nothing any more, or cannot be known. */
+static void count_unknown(struct pcpuref_event *event)
+{
+	event->counted = false;
+	event->count = -1;
+	event->shared = -1;
+	event->percpu = 0;
+}
+
+static void count(struct pcpuref_event *event, const struct pcpuref_data *d)
+{
+	lockdep_assert_held(&d->lock);
+
+	/* Pairs with the WRITE_ONCE() in __pcpuref_stick(). */
+	if (READ_ONCE(d->stuck)) {
+		count_unknown(event);
+		return;
+	}
+	event->counted = true;
+	event->shared = __pcpuref_shared(d);
+	event->percpu = __pcpuref_percpu(d);
+	event->count = event->shared + event->percpu;
+}
+
 /* The same of one that is described already. */
 static struct pcpuref_event describe_info(const struct pcpuref_info *info,
 					  enum pcpuref_step step)
 {
-	return (struct pcpuref_event) {
+	struct pcpuref_event event = {
 		.id = info->id,
 		.name = info->name,
 		.module = info->module,
@@ -249,13 +273,20 @@ static struct pcpuref_event describe_info(const struct pcpuref_info *info,
 		.step = step,
 		.before = info->mode,
 		.after = info->mode,
+		.counted = true,
 		.count = info->count,
+		.shared = info->shared,
+		.percpu = info->percpu,
 		.since_kill = since_kill(info->killed_at),
 	};
+
+	if (info->state == PCPUREF_STATE_STUCK)
+		count_unknown(&event);
+	return event;
 }
 
 void __pcpuref_log_event(struct pcpuref_data *d, enum pcpuref_step step,
-			 enum pcpuref_mode before, enum pcpuref_mode after, long sum,
+			 enum pcpuref_mode before, enum pcpuref_mode after,
 			 unsigned long caller)
 {
 	struct pcpuref_event event = describe(d, step);
@@ -264,23 +295,20 @@ void __pcpuref_log_event(struct pcpuref_data *d, enum pcpuref_step step,
 
 	event.before = before;
 	event.after = after;
-	event.count = __pcpuref_shared(d);
-	event.sum = sum ?: d->biased ? __pcpuref_sum(d) : 0;
+	count(&event, d);
 	event.caller = caller;
 	trace(&event);
 	if (printing())
 		pr_info(EVENT_FORMAT, pcpuref_step_name(step), event.name, event.id,
 			event.ref, event.release, pcpuref_mode_name(before),
-			pcpuref_mode_name(after), event.count, event.sum,
-			event.since_kill);
+			pcpuref_mode_name(after), event.count, event.shared,
+			event.percpu, event.since_kill);
 }
 
 void __pcpuref_trace_dump(const struct pcpuref_info *info)
 {
 	struct pcpuref_event event = describe_info(info, PCPUREF_STEP_DUMP);
 
-	event.count = info->shared;
-	event.sum = info->count - info->shared;
 	event.caller = info->killer;
 	preempt_disable_notrace();
 	trace(&event);
@@ -289,18 +317,29 @@ void __pcpuref_trace_dump(const struct pcpuref_info *info)
 
 /* --- Misuse ----------------------------------------------------------------- */
 
+#define COUNT_SIZE	24
+
+static const char *count_text(const struct pcpuref_event *event, char *text)
+{
+	if (!event->counted)
+		return "?";
+	scnprintf(text, COUNT_SIZE, "%ld", event->count);
+	return text;
+}
+
 static noinline void report(const struct pcpuref_event *event, const char *by)
 {
 	const char *what = pcpuref_misuse_name(event->misuse);
 	unsigned long address = event->caller ?: event->finder;
+	char text[COUNT_SIZE];
 
 	trace(event);
 	if (address)
-		WARN(1, KBUILD_MODNAME ": misuse: %s: name=%s release=%ps count=%ld %s%pS\n",
-		     what, event->name, event->release, event->count, by, (void *)address);
+		WARN(1, KBUILD_MODNAME ": misuse: %s: name=%s release=%ps count=%s %s%pS\n",
+		     what, event->name, event->release, count_text(event, text), by, (void *)address);
 	else
-		WARN(1, KBUILD_MODNAME ": misuse: %s: name=%s release=%ps count=%ld caller=unknown\n",
-		     what, event->name, event->release, event->count);
+		WARN(1, KBUILD_MODNAME ": misuse: %s: name=%s release=%ps count=%s caller=unknown\n",
+		     what, event->name, event->release, count_text(event, text));
 }
 
 static bool first_report(struct pcpuref_data *d, enum pcpuref_misuse what)
@@ -309,25 +348,8 @@ static bool first_report(struct pcpuref_data *d, enum pcpuref_misuse what)
 	return READ_ONCE(d->ref) && !(atomic_fetch_or(BIT(what), &d->reported) & BIT(what));
 }
 
-/*
- * Caller holds the lock, or has preemption disabled since it found @d; then the
- * object that @d belongs to may be gone.
- */
-void __pcpuref_misuse(struct pcpuref_data *d, enum pcpuref_misuse what, long count,
+void __pcpuref_misuse(struct pcpuref_data *d, enum pcpuref_misuse what,
 		      unsigned long caller)
-{
-	struct pcpuref_event event;
-
-	if (!first_report(d, what))
-		return;
-	event = describe(d, PCPUREF_STEP_MISUSE);
-	event.misuse = what;
-	event.count = count;
-	event.caller = caller;
-	report(&event, "caller=");
-}
-
-void __pcpuref_misuse_found(struct pcpuref_data *d, enum pcpuref_misuse what, long count)
 {
 	struct pcpuref_event event;
 
@@ -336,7 +358,45 @@ void __pcpuref_misuse_found(struct pcpuref_data *d, enum pcpuref_misuse what, lo
 		return;
 	event = describe(d, PCPUREF_STEP_MISUSE);
 	event.misuse = what;
-	event.count = count;
+	count(&event, d);
+	event.caller = caller;
+	report(&event, "caller=");
+}
+
+/*
+ * Caller has preemption disabled since it found @d; the object that @d belongs to may
+ * be gone. The per-CPU counters may go at any time, so while there are some the count
+ * is not known.
+ */
+void __pcpuref_misuse_unlocked(struct pcpuref_data *d, enum pcpuref_misuse what, long old,
+			       unsigned long caller)
+{
+	struct pcpuref_event event;
+
+	if (!first_report(d, what))
+		return;
+	event = describe(d, PCPUREF_STEP_MISUSE);
+	event.misuse = what;
+	event.caller = caller;
+	/* What was so a moment ago, as far as this is a number at all. */
+	event.counted = true;
+	event.shared = old <= 0 && old >= -BIAS ? 0 : old - data_race(!!d->own);
+	event.count = event.shared;
+	if (data_race(!!d->biased) || old < -BIAS)
+		count_unknown(&event);
+	report(&event, "caller=");
+}
+
+void __pcpuref_misuse_found(struct pcpuref_data *d, enum pcpuref_misuse what)
+{
+	struct pcpuref_event event;
+
+	lockdep_assert_held(&d->lock);
+	if (!first_report(d, what))
+		return;
+	event = describe(d, PCPUREF_STEP_MISUSE);
+	event.misuse = what;
+	count(&event, d);
 	event.finder = d->requester;
 	report(&event, d->live ? "found at the switch by " : "found at the kill by ");
 }
@@ -363,6 +423,7 @@ void __pcpuref_misuse_gone(struct pcpuref *ref, unsigned long caller)
 		.ref = ref,
 		.step = PCPUREF_STEP_MISUSE,
 		.misuse = word & EXITED ? PCPUREF_USE_AFTER_EXIT : PCPUREF_USE_WITHOUT_INIT,
+		.counted = true,
 		.since_kill = -1,
 		.caller = caller,
 	};
@@ -396,6 +457,7 @@ void __pcpuref_note_second_exit(struct pcpuref *ref, unsigned long caller)
 void __pcpuref_misuse_left(const struct pcpuref_info *info, bool named)
 {
 	struct pcpuref_event event = describe_info(info, PCPUREF_STEP_MISUSE);
+	char text[COUNT_SIZE];
 
 	event.misuse = PCPUREF_LEFT_BEHIND;
 	event.after = PCPUREF_MODE_NONE;
@@ -403,8 +465,8 @@ void __pcpuref_misuse_left(const struct pcpuref_info *info, bool named)
 	trace(&event);
 	preempt_enable_notrace();
 	if (named)
-		pr_err("misuse: module unloaded without exit: module=%s name=%s release=%ps count=%ld state=%s mode=%s initialised in %s() at %s:%u\n",
-		       info->module, info->name, info->release, info->count,
+		pr_err("misuse: module unloaded without exit: module=%s name=%s release=%ps count=%s state=%s mode=%s initialised in %s() at %s:%u\n",
+		       info->module, info->name, info->release, count_text(&event, text),
 		       pcpuref_state_name(info->state), pcpuref_mode_name(info->mode),
 		       info->function, info->file, info->line);
 }

@@ -122,8 +122,16 @@ void __pcpuref_fill(struct pcpuref_data *d, struct pcpuref_info *info)
 	info->line = d->site->line;
 	info->mode = __pcpuref_mode(d);
 	info->state = state(d);
-	info->count = __pcpuref_total(d);
-	info->shared = info->state == PCPUREF_STATE_STUCK ? 0 : __pcpuref_shared(d);
+	/* The counters are read once: the parts add up to the whole. */
+	if (info->state == PCPUREF_STATE_STUCK) {
+		info->count = __pcpuref_total(d);
+		info->shared = 0;
+		info->percpu = 0;
+	} else {
+		info->shared = __pcpuref_shared(d);
+		info->percpu = __pcpuref_percpu(d);
+		info->count = info->shared + info->percpu;
+	}
 	info->flags = d->flags;
 	info->life = __pcpuref_life(d);
 	info->created_at = (u64)d->created << CREATED_SHIFT;
@@ -277,10 +285,15 @@ static void print(const struct description *d)
 	pr_info("dump: id=%llu initialised %llu ms ago in %s() at %s:%u, flags=%#x life=%u\n",
 		info->id, div_u64(now - info->created_at, NSEC_PER_MSEC),
 		info->function, info->file, info->line, info->flags, info->life);
-	pr_info("dump: id=%llu mode=%s state=%s count=%ld shared=%ld percpu=%ld bytes=%zu+%zu\n",
-		info->id, pcpuref_mode_name(info->mode), pcpuref_state_name(info->state),
-		info->count, info->shared, info->count - info->shared, info->bytes,
-		info->percpu_bytes);
+	if (info->count == LONG_MAX)
+		pr_info("dump: id=%llu mode=%s state=%s count=? bytes=%zu percpu_bytes=%zu\n",
+			info->id, pcpuref_mode_name(info->mode),
+			pcpuref_state_name(info->state), info->bytes, info->percpu_bytes);
+	else
+		pr_info("dump: id=%llu mode=%s state=%s count=%ld shared=%ld percpu=%ld bytes=%zu percpu_bytes=%zu\n",
+			info->id, pcpuref_mode_name(info->mode),
+			pcpuref_state_name(info->state), info->count, info->shared,
+			info->percpu, info->bytes, info->percpu_bytes);
 	if (info->killed_at)
 		pr_info("dump: id=%llu killed %llu ms ago by %pS\n", info->id,
 			div_u64(now - info->killed_at, NSEC_PER_MSEC),

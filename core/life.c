@@ -47,7 +47,7 @@ static void check_init(struct pcpuref *ref, unsigned long caller)
 	d = __pcpuref_lock(ref, &flags);
 	if (!d)
 		return;
-	__pcpuref_misuse(d, PCPUREF_INIT_TWICE, __pcpuref_total(d), caller);
+	__pcpuref_misuse(d, PCPUREF_INIT_TWICE, caller);
 	__pcpuref_unlock(d, flags);
 }
 
@@ -117,7 +117,7 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 
 	if (unlikely(__pcpuref_logging())) {
 		raw_spin_lock_irqsave(&d->lock, irqflags);
-		__pcpuref_event(d, PCPUREF_STEP_INIT, PCPUREF_MODE_NONE, __pcpuref_mode(d), 0,
+		__pcpuref_event(d, PCPUREF_STEP_INIT, PCPUREF_MODE_NONE, __pcpuref_mode(d),
 				caller);
 		raw_spin_unlock_irqrestore(&d->lock, irqflags);
 	}
@@ -156,14 +156,14 @@ static void check_exit(struct pcpuref_data *d, unsigned long caller)
 	if (READ_ONCE(d->stuck))
 		return;
 	if (d->busy)
-		__pcpuref_misuse(d, PCPUREF_EXIT_SWITCHING, held, caller);
+		__pcpuref_misuse(d, PCPUREF_EXIT_SWITCHING, caller);
 	/* With ALLOW_ZERO the initial reference is one of those. */
 	else if (held && !(__pcpuref_allows_zero(d) && is_unused(d)))
-		__pcpuref_misuse(d, PCPUREF_EXIT_HELD, held, caller);
+		__pcpuref_misuse(d, PCPUREF_EXIT_HELD, caller);
 	else if (d->zeroes || d->ended != (u16)(d->returned + d->running))
-		__pcpuref_misuse(d, PCPUREF_EXIT_UNRELEASED, held, caller);
+		__pcpuref_misuse(d, PCPUREF_EXIT_UNRELEASED, caller);
 	else if (!d->live && !d->zero)
-		__pcpuref_misuse(d, PCPUREF_EXIT_UNRELEASED, held, caller);
+		__pcpuref_misuse(d, PCPUREF_EXIT_UNRELEASED, caller);
 }
 
 /*
@@ -189,7 +189,7 @@ static void detach(struct pcpuref_data *d, unsigned long caller)
 
 	lockdep_assert_held(&d->lock);
 
-	__pcpuref_event(d, PCPUREF_STEP_EXIT, __pcpuref_mode(d), PCPUREF_MODE_NONE, 0, caller);
+	__pcpuref_event(d, PCPUREF_STEP_EXIT, __pcpuref_mode(d), PCPUREF_MODE_NONE, caller);
 	/* What pcpuref_is_zero() says, it goes on to say. */
 	zero = d->zero || (__pcpuref_allows_zero(d) && !atomic_long_read(&d->count));
 	WRITE_ONCE(ref->word, __PCPUREF_ATOMIC | __PCPUREF_DEAD | EXITED |
@@ -218,7 +218,7 @@ static void do_exit_of(struct pcpuref *ref, bool unused, unsigned long caller)
 	if (!unused)
 		check_exit(d, caller);
 	else if (d->busy || !is_unused(d))
-		__pcpuref_misuse(d, PCPUREF_CANCEL_USED, __pcpuref_held(d), caller);
+		__pcpuref_misuse(d, PCPUREF_CANCEL_USED, caller);
 	detach(d, caller);
 	__pcpuref_unlock(d, flags);
 	__pcpuref_unpin(d);

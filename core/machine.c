@@ -94,15 +94,15 @@ static bool is_stuck(const struct pcpuref_data *d)
  * holds: release is not to come in this life. @caller: whose put it was, or 0 if
  * that is not known.
  */
-static unsigned int leak(struct pcpuref_data *d, long count, unsigned long caller)
+static unsigned int leak(struct pcpuref_data *d, unsigned long caller)
 {
 	lockdep_assert_held(&d->lock);
 
 	if (!is_stuck(d)) {
 		if (caller)
-			__pcpuref_misuse(d, PCPUREF_EXCESS_PUT, count, caller);
+			__pcpuref_misuse(d, PCPUREF_EXCESS_PUT, caller);
 		else
-			__pcpuref_misuse_found(d, PCPUREF_EXCESS_PUT, count);
+			__pcpuref_misuse_found(d, PCPUREF_EXCESS_PUT);
 		__pcpuref_stick(d, d->zero);
 	}
 	__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);
@@ -179,7 +179,7 @@ unsigned int __pcpuref_reached_zero(struct pcpuref_data *d, unsigned long caller
 	}
 	/* A reference of the core's own, which is not the caller's to drop. */
 	if (d->live || d->initial || d->own || d->zero)
-		return leak(d, 0, caller);
+		return leak(d, caller);
 	return mark_zero(d);
 }
 
@@ -197,7 +197,7 @@ static unsigned int drop(struct pcpuref_data *d)
 	if (likely(new > 0))
 		return 0;
 	if (new < 0 || d->initial || d->own)
-		return leak(d, new, 0);
+		return leak(d, 0);
 	return d->live ? visit_zero(d) : mark_zero(d);
 }
 
@@ -234,7 +234,7 @@ static void release(struct pcpuref_data *d)
 			d->zeroes--;
 		else
 			d->running = true;
-		__pcpuref_event(d, PCPUREF_STEP_RELEASE, mode, mode, 0, 0);
+		__pcpuref_event(d, PCPUREF_STEP_RELEASE, mode, mode, 0);
 		raw_spin_unlock_irqrestore(&d->lock, flags);
 
 		/* From here on @ref may be reinitialised, exited or freed. */
@@ -319,7 +319,7 @@ static void call_confirms(struct pcpuref_data *d, unsigned long *flags)
 			struct pcpuref *ref = d->ref;
 
 			d->confirm_now[i]--;
-			__pcpuref_event(d, PCPUREF_STEP_CONFIRM, mode, mode, 0, 0);
+			__pcpuref_event(d, PCPUREF_STEP_CONFIRM, mode, mode, 0);
 			raw_spin_unlock_irqrestore(&d->lock, *flags);
 			confirm(ref);
 			raw_spin_lock_irqsave(&d->lock, *flags);
@@ -343,7 +343,7 @@ static void to_percpu(struct pcpuref_data *d)
 	 * Pairs with the address dependency in __pcpuref_add().
 	 */
 	smp_store_release(&d->ref->word, (unsigned long)d->counters | __pcpuref_readers(d));
-	__pcpuref_event(d, PCPUREF_STEP_SWITCH, PCPUREF_MODE_ATOMIC, PCPUREF_MODE_PERCPU, 0,
+	__pcpuref_event(d, PCPUREF_STEP_SWITCH, PCPUREF_MODE_ATOMIC, PCPUREF_MODE_PERCPU,
 			d->requester);
 }
 
@@ -466,7 +466,7 @@ static unsigned long __percpu *fold(struct pcpuref_data *d, long sum)
 	d->biased = false;
 	/* The core holds a reference, so less than one is too few. */
 	if (unlikely(is_stuck(d) || new < 1)) {
-		leak(d, new, 0);
+		leak(d, 0);
 		/* Also if it stuck when it was not biased. */
 		__pcpuref_stick(d, false);
 	}
@@ -476,7 +476,7 @@ static unsigned long __percpu *fold(struct pcpuref_data *d, long sum)
 		__pcpuref_tag(d, READ_ONCE(d->ref->word) & __PCPUREF_TAGS);
 	}
 	__pcpuref_event(d, PCPUREF_STEP_SWITCH, PCPUREF_MODE_SWITCHING, PCPUREF_MODE_ATOMIC,
-			sum, d->requester);
+			d->requester);
 	return unused;
 }
 
@@ -572,7 +572,7 @@ unsigned int __pcpuref_revive(struct pcpuref_data *d, unsigned long caller)
 	lockdep_assert_held(&d->lock);
 
 	if (!__pcpuref_allows_reinit(d)) {
-		__pcpuref_misuse(d, PCPUREF_NOT_ALLOWED, __pcpuref_held(d), caller);
+		__pcpuref_misuse(d, PCPUREF_NOT_ALLOWED, caller);
 		/* Pairs with the READ_ONCE() in __pcpuref_readers(). */
 		WRITE_ONCE(d->tags, d->tags & ~__PCPUREF_LAZY);
 	}

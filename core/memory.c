@@ -64,7 +64,8 @@ const char *__pcpuref_name(const struct pcpuref_data *d)
 
 size_t __pcpuref_bytes(const struct pcpuref_data *d)
 {
-	return size_of(d->flags) + (d->named ? strlen(__pcpuref_name(d)) + 1 : 0);
+	return sizeof(struct pcpuref) + size_of(d->flags) +
+	       (d->named ? strlen(__pcpuref_name(d)) + 1 : 0);
 }
 
 /* Aligned so that the tags fit below the address. */

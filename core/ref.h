@@ -269,6 +269,12 @@ static inline long __pcpuref_shared(const struct pcpuref_data *d)
 	       atomic_long_read(&d->count) - (d->biased ? BIAS : 0) - d->own;
 }
 
+/* And the per-CPU counters. Each is a part of __pcpuref_total(), unless that sticks. */
+static inline long __pcpuref_percpu(const struct pcpuref_data *d)
+{
+	return d->biased ? __pcpuref_sum(d) : 0;
+}
+
 /* What pcpuref_read() returns. */
 static inline long __pcpuref_total(const struct pcpuref_data *d)
 {

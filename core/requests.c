@@ -38,7 +38,7 @@ static bool begin(struct request *rq, struct pcpuref *ref, unsigned long caller)
 
 static void refuse(struct request *rq, enum pcpuref_misuse what)
 {
-	__pcpuref_misuse(rq->d, what, __pcpuref_held(rq->d), rq->caller);
+	__pcpuref_misuse(rq->d, what, rq->caller);
 	__pcpuref_unlock(rq->d, rq->flags);
 }
 
@@ -68,7 +68,7 @@ static void kill_live(struct request *rq)
 	d->requester = rq->caller;
 	d->killed_at = ktime_get_mono_fast_ns();
 	__pcpuref_tag(d, __PCPUREF_ATOMIC | __PCPUREF_DEAD);
-	__pcpuref_event(d, PCPUREF_STEP_KILL, before, __pcpuref_mode(d), 0, rq->caller);
+	__pcpuref_event(d, PCPUREF_STEP_KILL, before, __pcpuref_mode(d), rq->caller);
 }
 
 /* See pcpuref_kill_and_confirm(). */
@@ -147,7 +147,7 @@ static void revive(struct request *rq, enum pcpuref_step step)
 
 	rq->todo = __pcpuref_revive(rq->d, rq->caller);
 	mode = __pcpuref_mode(rq->d);
-	__pcpuref_event(rq->d, step, mode, mode, 0, rq->caller);
+	__pcpuref_event(rq->d, step, mode, mode, rq->caller);
 	end(rq, false);
 }
 
@@ -199,7 +199,7 @@ static void want_atomic(struct request *rq)
 	if (!d->tagged) {
 		d->requester = rq->caller;
 		__pcpuref_tag(d, __PCPUREF_ATOMIC);
-		__pcpuref_event(d, PCPUREF_STEP_SWITCH, before, __pcpuref_mode(d), 0,
+		__pcpuref_event(d, PCPUREF_STEP_SWITCH, before, __pcpuref_mode(d),
 				rq->caller);
 	}
 	settle(rq);

@@ -126,28 +126,29 @@ void __pcpuref_memory_exit(void);
 bool __pcpuref_logging(void);
 
 void __pcpuref_log_event(struct pcpuref_data *d, enum pcpuref_step step,
-			 enum pcpuref_mode before, enum pcpuref_mode after, long sum,
+			 enum pcpuref_mode before, enum pcpuref_mode after,
 			 unsigned long caller);
 
-/*
- * A step has been taken, under the lock. @sum is what the counters held, for a
- * fold, which has emptied them.
- */
+/* A step has been taken, under the lock. */
 static inline void __pcpuref_event(struct pcpuref_data *d, enum pcpuref_step step,
 				   enum pcpuref_mode before, enum pcpuref_mode after,
-				   long sum, unsigned long caller)
+				   unsigned long caller)
 {
 	if (unlikely(__pcpuref_logging()))
-		__pcpuref_log_event(d, step, before, after, sum, caller);
+		__pcpuref_log_event(d, step, before, after, caller);
 }
 
 /*
  * Both report once for each reference and kind. The first knows who did it; the
  * second only who asked for the kill or switch at which it was found.
  */
-void __pcpuref_misuse(struct pcpuref_data *d, enum pcpuref_misuse what, long count,
+void __pcpuref_misuse(struct pcpuref_data *d, enum pcpuref_misuse what,
 		      unsigned long caller);
-void __pcpuref_misuse_found(struct pcpuref_data *d, enum pcpuref_misuse what, long count);
+void __pcpuref_misuse_found(struct pcpuref_data *d, enum pcpuref_misuse what);
+
+/* Without the lock, by a get or put that found @old in the shared counter. */
+void __pcpuref_misuse_unlocked(struct pcpuref_data *d, enum pcpuref_misuse what, long old,
+			       unsigned long caller);
 
 /* Of a reference that has no data, or another's. */
 void __pcpuref_misuse_gone(struct pcpuref *ref, unsigned long caller);

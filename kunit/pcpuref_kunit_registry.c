@@ -530,7 +530,8 @@ static void expect_sum(struct kunit *test, struct counted *c, long count)
 	for (cpu = 0; cpu < nr_cpu_ids; cpu++)
 		sum += counts[cpu];
 	KUNIT_EXPECT_EQ(test, info.count, count);
-	KUNIT_EXPECT_EQ(test, sum + info.shared, count);
+	KUNIT_EXPECT_EQ(test, info.shared + info.percpu, count);
+	KUNIT_EXPECT_EQ(test, info.percpu, sum);
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), count);
 }
 
@@ -700,7 +701,8 @@ static void pcpuref_registry_test_bytes(struct kunit *test)
 	/* And they have a copy of their name. */
 	if (sizeof(raw_spinlock_t) == 4)
 		KUNIT_EXPECT_LE(test, info.bytes - sizeof("counted"),
-				IS_ENABLED(CONFIG_64BIT) ? 192 : ALIGN(124, __alignof__(u64)));
+				sizeof(struct pcpuref) + (IS_ENABLED(CONFIG_64BIT) ? 192 :
+				ALIGN(124, __alignof__(u64))));
 
 	/* What a release in process context needs, only those have. */
 	c = counted_new(test, PCPUREF_RELEASE_WORK);
@@ -764,7 +766,7 @@ static void __dump_lines(struct kunit *test)
 	expect_dumped(test, 1, "flags=0x0 life=1");
 	expect_dumped(test, 2, id);
 	expect_dumped(test, 2, "mode=percpu state=live count=5 shared=1 percpu=4 bytes=");
-	snprintf(text, sizeof(text), "+%zu", num_possible_cpus() * sizeof(long));
+	snprintf(text, sizeof(text), " percpu_bytes=%zu", num_possible_cpus() * sizeof(long));
 	expect_dumped(test, 2, text);
 	expect_dumped(test, 3, id);
 	expect_dumped(test, 3, "counters by CPU: ");
@@ -789,7 +791,7 @@ static void __dump_lines(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, pcpuref_dump_id(number));
 	KUNIT_EXPECT_EQ(test, atomic_read(&dumped.lines), 4);
 	expect_dumped(test, 2, "mode=atomic state=dying count=4 shared=4 percpu=0 bytes=");
-	expect_dumped(test, 2, "+0");
+	expect_dumped(test, 2, " percpu_bytes=0");
 	expect_dumped(test, 3, id);
 	expect_dumped(test, 3, " killed ");
 	expect_dumped(test, 3, "by kill_from_here");

@@ -351,7 +351,7 @@ static void pcpuref_zero_test_below_zero(struct kunit *test)
 	/* In per-CPU mode the switch finds it. */
 	c = counted_zero(test, PCPUREF_ALLOW_REINIT);
 	pcpuref_put(&c->ref);
-	EXPECT_FOUND(test, "put without a reference", 0, FOUND_AT_SWITCH);
+	EXPECT_FOUND(test, "put without a reference", -1, FOUND_AT_SWITCH);
 	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic_sync(&c->ref), 0);
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), LONG_MAX);
 	KUNIT_EXPECT_EQ(test, released(c), 0);

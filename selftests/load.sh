@@ -18,7 +18,7 @@ number='-\{0,1\}[0-9][0-9]*'
 mode='\(none\|atomic\|percpu\|switching\)'
 shape="^pcpuref: event=[a-z]* name=&o->ref id=[0-9]* ref=[0-9a-fx(][0-9a-z_()]* "
 shape="${shape}release=release \[pcpuref_test_states\] mode=$mode->$mode "
-shape="${shape}count=$number sum=$number since_kill=${number}us\$"
+shape="${shape}count=$number shared=$number percpu=$number since_kill=${number}us\$"
 
 event_lines()
 {

@@ -86,11 +86,11 @@ verdict one_id_throughout "$wrong"
 number='-\{0,1\}[0-9][0-9]*'
 shape="event=[a-z ]* name=watched module=pcpuref_test_watch id=$number ref=[0-9a-fx(][0-9a-z_()]*"
 shape="$shape release=watched_release \[pcpuref_test_watch\] mode=[a-z]*->[a-z]*"
-shape="$shape count=$number sum=$number since_kill=${number}us caller=.*\$"
+shape="$shape count=$number shared=$number percpu=$number since_kill=${number}us caller=.*\$"
 verdict shape "$(grep -v "pcpuref_[a-z]*: $shape" "$tmp/trace" || :)"
 
 why=
-traced init | grep -q 'mode=none->percpu count=1 sum=0 since_kill=-1us caller=do_init' ||
+traced init | grep -q 'mode=none->percpu count=1 shared=1 percpu=0 since_kill=-1us caller=do_init' ||
 	why="init"
 traced kill | grep -q 'caller=do_kill' || why="$why kill"
 traced confirm | grep -q 'count=2 ' || why="$why confirm"

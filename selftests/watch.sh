@@ -116,7 +116,7 @@ sleep 0.3
 [ "$(stat_of 'mean kill to release/us')" -gt 0 ] || why="$why mean"
 [ "$(stat_of 'worst kill to release/us')" -ge "$(stat_of 'mean kill to release/us')" ] ||
 	why="$why worst"
-[ "$(stat_of 'percpu bytes')" -gt 0 ] || why="$why bytes"
+[ "$(stat_of percpu_bytes)" -gt 0 ] || why="$why bytes"
 tell exit 2 50
 [ "$(stat_of exits)" -ge 51 ] || why="$why exits"
 verdict totals "$why"

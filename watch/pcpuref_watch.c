@@ -50,8 +50,10 @@
  * @what: which
  * @before: mode before
  * @after: mode after
- * @count: in the shared counter
- * @sum: in the per-CPU counters
+ * @counted: the next three mean something
+ * @count: of all references
+ * @shared: in the shared counter
+ * @percpu: in the per-CPU counters
  * @caller: who asked for it, or 0
  * @cpu: where it happened, -1 if told by the registry only
  * @pid: and in which task
@@ -62,8 +64,10 @@ struct record {
 	const char	*what;
 	const char	*before;
 	const char	*after;
+	bool		counted;
 	long		count;
-	long		sum;
+	long		shared;
+	long		percpu;
 	unsigned long	caller;
 	int		cpu;
 	pid_t		pid;
@@ -225,8 +229,10 @@ static void on_event(void *data, const struct pcpuref_event *event)
 			.what = pcpuref_event_name(event),
 			.before = pcpuref_mode_name(event->before),
 			.after = pcpuref_mode_name(event->after),
+			.counted = event->counted,
 			.count = event->count,
-			.sum = event->sum,
+			.shared = event->shared,
+			.percpu = event->percpu,
 			.caller = event->caller,
 			.cpu = raw_smp_processor_id(),
 			.pid = current->pid,
@@ -278,15 +284,20 @@ static unsigned int history_of(u64 id, struct record *to)
 	return n;
 }
 
-#define RECORD_SIZE	256
+#define RECORD_SIZE	288
 
 static const char *record_line(char *line, const struct record *record, u64 now)
 {
+	char counts[80] = "count=?";
+
+	if (record->counted)
+		scnprintf(counts, sizeof(counts), "count=%ld shared=%ld percpu=%ld",
+			  record->count, record->shared, record->percpu);
 	scnprintf(line, RECORD_SIZE,
-		  "%8llu ms ago: %s mode=%s->%s count=%ld sum=%ld cpu=%d task=%s/%d caller=%pS",
+		  "%8llu ms ago: %s mode=%s->%s %s cpu=%d task=%s/%d caller=%pS",
 		  div_u64(now - record->time, NSEC_PER_MSEC), record->what,
-		  record->before, record->after, record->count, record->sum,
-		  record->cpu, record->comm, record->pid, (void *)record->caller);
+		  record->before, record->after, counts, record->cpu, record->comm,
+		  record->pid, (void *)record->caller);
 	return line;
 }
 
@@ -330,6 +341,9 @@ static void note_past(struct seen *seen, const struct pcpuref_info *info)
 		.what = pcpuref_step_name(PCPUREF_STEP_INIT),
 		.before = pcpuref_mode_name(PCPUREF_MODE_NONE),
 		.after = info->killed_at ? "?" : pcpuref_mode_name(info->mode),
+		.counted = true,
+		.count = !(info->flags & PCPUREF_INIT_DEAD),
+		.shared = !(info->flags & PCPUREF_INIT_DEAD),
 		.cpu = -1,
 		.comm = "?",
 	};
@@ -341,8 +355,8 @@ static void note_past(struct seen *seen, const struct pcpuref_info *info)
 	record.what = pcpuref_step_name(PCPUREF_STEP_KILL);
 	record.before = "?";
 	record.after = pcpuref_mode_name(info->mode);
-	record.count = info->shared;
-	record.sum = info->count - info->shared;
+	/* As many as there were then is not known. */
+	record.counted = false;
 	record.caller = info->killer;
 	note(seen, &record);
 }
@@ -520,13 +534,25 @@ static void table_stop(struct seq_file *m, void *row)
 {
 }
 
-#define TABLE_HEAD	"%12s %-28s %-20s %-9s %-5s %20s %12s %12s\n"
-#define TABLE_ROW	"%12llu %-28.28s %-20.20s %-9s %-5s %20ld"
+#define COUNT_SIZE	24
+
+/* Misuse may have made the count meaningless. */
+static const char *count_text(const struct pcpuref_info *info, char *text)
+{
+	if (info->count == LONG_MAX && info->state == PCPUREF_STATE_STUCK)
+		return "?";
+	scnprintf(text, COUNT_SIZE, "%ld", info->count);
+	return text;
+}
+
+#define TABLE_HEAD	"%12s %-28s %-20s %-9s %-9s %20s %12s %12s\n"
+#define TABLE_ROW	"%12llu %-28.28s %-20.20s %-9s %-9s %20s"
 
 static int table_show(struct seq_file *m, void *row)
 {
 	const struct pcpuref_info *info = row;
 	u64 now = ktime_get_mono_fast_ns();
+	char text[COUNT_SIZE];
 
 	if (row == SEQ_START_TOKEN) {
 		seq_printf(m, TABLE_HEAD, "ID", "NAME", "MODULE", "MODE", "STATE",
@@ -535,7 +561,7 @@ static int table_show(struct seq_file *m, void *row)
 	}
 	seq_printf(m, TABLE_ROW, info->id, info->name, info->module,
 		   pcpuref_mode_name(info->mode), pcpuref_state_name(info->state),
-		   info->count);
+		   count_text(info, text));
 	seq_secs(m, 12, info->created_at, now);
 	if (info->killed_at)
 		seq_secs(m, 12, info->killed_at, now);
@@ -598,6 +624,7 @@ static int ref_show(struct seq_file *m, void *unused)
 	struct record ring[HISTORY];
 	char line[RECORD_SIZE];
 	struct pcpuref_info info;
+	char text[COUNT_SIZE];
 	unsigned int i, n;
 	long *counts;
 	u64 now;
@@ -620,11 +647,11 @@ static int ref_show(struct seq_file *m, void *unused)
 	seq_printf(m, "mode         %s\n", pcpuref_mode_name(info.mode));
 	seq_printf(m, "state        %s\n", pcpuref_state_name(info.state));
 	seq_printf(m, "life         %u\n", info.life);
-	seq_printf(m, "count        %ld\n", info.count);
+	seq_printf(m, "count        %s\n", count_text(&info, text));
 	seq_printf(m, "shared       %ld\n", info.shared);
-	seq_printf(m, "percpu       %ld\n", info.count - info.shared);
-	seq_printf(m, "bytes        %zu\n", sizeof(struct pcpuref) + info.bytes);
-	seq_printf(m, "percpu bytes %zu\n", info.percpu_bytes);
+	seq_printf(m, "percpu       %ld\n", info.percpu);
+	seq_printf(m, "bytes        %zu\n", info.bytes);
+	seq_printf(m, "percpu_bytes %zu\n", info.percpu_bytes);
 	seq_puts(m, "age         ");
 	seq_secs(m, 5, info.created_at, now);
 	seq_puts(m, " s\n");
@@ -657,7 +684,7 @@ static int stats_show(struct seq_file *m, void *unused)
 	BUILD_BUG_ON(ARRAY_SIZE(names) != KINDS);
 	while (pcpuref_walk_next(&walk, &info)) {
 		refs++;
-		bytes += sizeof(struct pcpuref) + info.bytes;
+		bytes += info.bytes;
 		percpu_bytes += info.percpu_bytes;
 		cond_resched();
 	}
@@ -674,7 +701,7 @@ static int stats_show(struct seq_file *m, void *unused)
 
 	seq_printf(m, "refs                       %llu\n", refs);
 	seq_printf(m, "bytes                      %llu\n", bytes);
-	seq_printf(m, "percpu bytes               %llu\n", percpu_bytes);
+	seq_printf(m, "percpu_bytes               %llu\n", percpu_bytes);
 	seq_printf(m, "refs with history          %u\n", READ_ONCE(nr_seen));
 	if (!have_events) {
 		seq_puts(m, "(no totals: this kernel has no tracepoints)\n");
