@@ -23,10 +23,10 @@
  * s390 have it (ARCH_HAS_NMI_SAFE_THIS_CPU_OPS). The state changing calls
  * (kill, switch, reinit, resurrect, exit) may come from all of these but NMI.
  *
- * Misuse is reported once for each reference and kind, as a warning that
- * begins with "pcpuref: misuse:" and names the reference, its release function
- * and the caller. After that the count sticks: the object leaks, it is never
- * freed in use.
+ * Misuse is reported once for each kind and place in the code that commits it, as a
+ * warning that begins with "pcpuref: misuse:" and names the reference, its release
+ * function and the caller. More of the same is counted. After that the count sticks: the
+ * object leaks, it is never freed in use.
  *
  * The interface follows the kernel's percpu_ref; what differs is said at each
  * function. Documentation/design.rst has the argument why it works.
@@ -98,6 +98,9 @@ typedef void (pcpuref_func_t)(struct pcpuref *ref);
  *	tells whether anybody is in; it may say no for nobody while a confirmation
  *	is in flight. A count below zero is misuse; a put too many that only comes
  *	to zero cannot be told from another.
+ * @PCPUREF_MAY_LINGER: references may stay out for long after the kill, for good
+ *	reasons. Nothing changes but that the watchdog of pcpuref_watch says nothing
+ *	of it.
  */
 enum pcpuref_flags {
 	PCPUREF_INIT_ATOMIC	= BIT(0),
@@ -106,6 +109,7 @@ enum pcpuref_flags {
 	PCPUREF_RELEASE_WORK	= BIT(3),
 	PCPUREF_INIT_LAZY	= BIT(4),
 	PCPUREF_ALLOW_ZERO	= BIT(5),
+	PCPUREF_MAY_LINGER	= BIT(6),
 };
 
 /* Tags in the low bits of pcpuref.word; an untagged word is per-CPU mode. */
@@ -546,7 +550,9 @@ static __always_inline void pcpuref_dump(struct pcpuref *ref)
  * The slow paths are entered with preemption disabled, and enable it: they go on
  * with the reader section that the fast path began. They report misuse with the
  * address they return to. A barrier() after the call keeps the compiler from
- * making it a tail call, which would name the caller's caller.
+ * making it a tail call, which would name the caller's caller. Not so in a tryget, whose
+ * result is often the last word of a function: there it would cost an instruction, and
+ * what a tryget reports is an overflow or a get for other readers.
  */
 void __pcpuref_get_slow(struct pcpuref *ref);
 void __pcpuref_get_many_slow(struct pcpuref *ref, unsigned long nr);

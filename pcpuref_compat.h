@@ -18,6 +18,7 @@
  * PCPUREF_COMPAT_ALLOW_ZERO, strings with commas between: references whose
  *	expression in percpu_ref_init() contains one have PCPUREF_ALLOW_ZERO. For those
  *	whose initial reference is put without a kill. "" is in every expression.
+ * PCPUREF_COMPAT_MAY_LINGER, strings likewise: those have PCPUREF_MAY_LINGER.
  * PCPUREF_COMPAT_KREF: the module's krefs are struct pcpuref_kref.
  * PCPUREF_DEBUG: gets and puts are accounted by where they are.
  *
@@ -97,25 +98,37 @@ struct pcpuref_data {
 
 /* --- percpu_ref's functions, with its return types ------------------------- */
 
-#ifdef PCPUREF_COMPAT_ALLOW_ZERO
+#if defined(PCPUREF_COMPAT_ALLOW_ZERO) || defined(PCPUREF_COMPAT_MAY_LINGER)
 #include <linux/string.h>
 
-static inline unsigned int __pcpuref_compat_flags(const char *name)
+/* Is one of @words, the last of which is NULL, in @name? */
+static inline bool __pcpuref_compat_has(const char *name, const char *const *words)
 {
-	static const char *const usage[] = { PCPUREF_COMPAT_ALLOW_ZERO };
-	size_t i;
-
-	for (i = 0; i < sizeof(usage) / sizeof(*usage); i++)
-		if (strstr(name, usage[i]))
-			return PCPUREF_ALLOW_ZERO;
-	return 0;
-}
-#else
-static inline unsigned int __pcpuref_compat_flags(const char *name)
-{
-	return 0;
+	for (; *words; words++)
+		if (strstr(name, *words))
+			return true;
+	return false;
 }
 #endif
+
+static inline unsigned int __pcpuref_compat_flags(const char *name)
+{
+	unsigned int flags = 0;
+
+#ifdef PCPUREF_COMPAT_ALLOW_ZERO
+	static const char *const usage[] = { PCPUREF_COMPAT_ALLOW_ZERO, NULL };
+
+	if (__pcpuref_compat_has(name, usage))
+		flags |= PCPUREF_ALLOW_ZERO;
+#endif
+#ifdef PCPUREF_COMPAT_MAY_LINGER
+	static const char *const lingering[] = { PCPUREF_COMPAT_MAY_LINGER, NULL };
+
+	if (__pcpuref_compat_has(name, lingering))
+		flags |= PCPUREF_MAY_LINGER;
+#endif
+	return flags;
+}
 
 static __always_inline int __must_check
 pcpuref_compat_init_at(struct pcpuref *ref, pcpuref_func_t *release,

@@ -31,12 +31,14 @@ enum pcpuref_mode {
  * enum pcpuref_state - where a reference is in its life
  * @PCPUREF_STATE_LIVE: not killed
  * @PCPUREF_STATE_DYING: killed, and not at zero yet
- * @PCPUREF_STATE_DEAD: at zero
+ * @PCPUREF_STATE_RELEASING: at zero, and release has not returned yet
+ * @PCPUREF_STATE_DEAD: at zero, and release has returned
  * @PCPUREF_STATE_STUCK: misuse has made its count meaningless
  */
 enum pcpuref_state {
 	PCPUREF_STATE_LIVE,
 	PCPUREF_STATE_DYING,
+	PCPUREF_STATE_RELEASING,
 	PCPUREF_STATE_DEAD,
 	PCPUREF_STATE_STUCK,
 };
@@ -202,6 +204,10 @@ static inline const char *pcpuref_event_name(const struct pcpuref_event *event)
  *	the last tick
  * @killed_at: when it was killed, in the same clock; 0 if not killed
  * @killer: address that killed it; while live, that asked for the last change
+ * @stuck_at: when misuse has made @count stick, in the same clock; 0 if it has not, or
+ *	if that is not known any more: it is of the last 64
+ * @stuck_by: address that committed that misuse, or had it found; 0 if it is not known
+ * @stuck_misuse: which misuse; means something only with @stuck_at
  * @bytes: memory that it takes, struct pcpuref included, without the per-CPU part
  * @percpu_bytes: per-CPU memory, over all possible CPUs
  */
@@ -224,6 +230,9 @@ struct pcpuref_info {
 	u64			created_at;
 	u64			killed_at;
 	unsigned long		killer;
+	u64			stuck_at;
+	unsigned long		stuck_by;
+	enum pcpuref_misuse	stuck_misuse;
 	size_t			bytes;
 	size_t			percpu_bytes;
 };
@@ -251,6 +260,8 @@ bool pcpuref_inspect(struct pcpuref *ref, struct pcpuref_info *info);
 bool pcpuref_inspect_id(u64 id, struct pcpuref_info *info, long *counts);
 
 bool pcpuref_dump_id(u64 id);
+
+void pcpuref_report_anew(void);
 
 /**
  * struct pcpuref_memory - what the core has allocated and not freed

@@ -60,10 +60,11 @@ EXPORT_SYMBOL_GPL(pcpuref_mode_name);
 const char *pcpuref_state_name(enum pcpuref_state state)
 {
 	static const char * const names[] = {
-		[PCPUREF_STATE_LIVE]	= "live",
-		[PCPUREF_STATE_DYING]	= "dying",
-		[PCPUREF_STATE_DEAD]	= "dead",
-		[PCPUREF_STATE_STUCK]	= "stuck",
+		[PCPUREF_STATE_LIVE]	    = "live",
+		[PCPUREF_STATE_DYING]	    = "dying",
+		[PCPUREF_STATE_RELEASING]   = "releasing",
+		[PCPUREF_STATE_DEAD]	    = "dead",
+		[PCPUREF_STATE_STUCK]	    = "stuck",
 	};
 
 	return name_of(names, ARRAY_SIZE(names), state);
@@ -317,6 +318,177 @@ void __pcpuref_trace_dump(const struct pcpuref_info *info)
 
 /* --- Misuse ----------------------------------------------------------------- */
 
+/*
+ * One report for each place that misuses: for each kind, and for each address that
+ * makes the call, or has it found. Who comes after the first is counted. Reports are
+ * made in any context, also in NMI, so a place is taken by one cmpxchg() and nothing is
+ * allocated. A place is given back when code may come to its address that is another's.
+ */
+#define PLACES		16
+
+/**
+ * struct place - where misuse comes from
+ * @address: of the call; ELSEWHERE in the last place of a kind, for all that find no
+ *	other; 0 if it is free (atomic)
+ * @times: how often it was to be reported from there (atomic)
+ */
+struct place {
+	unsigned long	address;
+	atomic_t	times;
+};
+
+#define ELSEWHERE	1UL
+
+static struct place places[PCPUREF_NR_MISUSES][PLACES];
+
+/* How often it has come from there, this time included. */
+static unsigned int count_place(enum pcpuref_misuse what, unsigned long address)
+{
+	struct place *place = places[what];
+	unsigned long old;
+	int i;
+
+	for (i = 0; i < PLACES; i++, place++) {
+		unsigned long key = i == PLACES - 1 ? ELSEWHERE : address;
+
+		/* Pairs with the cmpxchg() below and the WRITE_ONCE() of forget_place(). */
+		old = READ_ONCE(place->address);
+		if (!old)
+			old = cmpxchg(&place->address, 0, key);
+		if (!old || old == key)
+			break;
+	}
+	return atomic_inc_return(&place->times);
+}
+
+static void forget_place(struct place *place)
+{
+	/*
+	 * Whoever counts at the same time counts for the next one: a line may be missed
+	 * of code that goes. Pairs with the READ_ONCE() in count_place().
+	 */
+	atomic_set(&place->times, 0);
+	WRITE_ONCE(place->address, 0);
+}
+
+/**
+ * struct cause - the misuse that has made a count stick
+ * @stamp: another one for each that is written; 0 while the rest is being written
+ * @id: of which reference
+ * @when: in ns of ktime_get_mono_fast_ns()
+ * @address: who did it, or had it found; 0 if it is not known, or its code has gone
+ * @what: which misuse
+ */
+struct cause {
+	unsigned int		stamp;
+	u64			id;
+	u64			when;
+	unsigned long		address;
+	enum pcpuref_misuse	what;
+};
+
+/* Of the last so many: a stuck count is rare, and never becomes right again. */
+#define CAUSES		64
+
+static struct cause causes[CAUSES];
+static atomic_t nr_causes;
+
+/* Any context. Two that write the same place at once have CAUSES between them. */
+static void remember_cause(const struct pcpuref_event *event)
+{
+	struct cause *cause;
+	unsigned int stamp;
+
+	if (event->misuse != PCPUREF_EXCESS_PUT && event->misuse != PCPUREF_GET_ON_ZERO &&
+	    event->misuse != PCPUREF_OVERFLOW)
+		return;
+	stamp = atomic_inc_return(&nr_causes);
+	cause = &causes[stamp % CAUSES];
+	WRITE_ONCE(cause->stamp, 0);
+	/* Pairs with the smp_rmb() in __pcpuref_cause(). */
+	smp_wmb();
+	WRITE_ONCE(cause->id, event->id);
+	WRITE_ONCE(cause->when, ktime_get_mono_fast_ns());
+	WRITE_ONCE(cause->address, event->caller ?: event->finder);
+	WRITE_ONCE(cause->what, event->misuse);
+	/* Pairs with the smp_load_acquire() in __pcpuref_cause(). */
+	smp_store_release(&cause->stamp, stamp ?: CAUSES);
+}
+
+bool __pcpuref_cause(u64 id, struct pcpuref_info *info)
+{
+	struct cause *cause;
+	unsigned int stamp;
+
+	for (cause = causes; cause < causes + CAUSES; cause++) {
+		/* Pairs with the smp_store_release() in remember_cause(). */
+		stamp = smp_load_acquire(&cause->stamp);
+		if (!stamp || READ_ONCE(cause->id) != id)
+			continue;
+		info->stuck_at = READ_ONCE(cause->when);
+		info->stuck_by = READ_ONCE(cause->address);
+		info->stuck_misuse = READ_ONCE(cause->what);
+		/* Pairs with the smp_wmb() in remember_cause(). */
+		smp_rmb();
+		if (READ_ONCE(cause->stamp) == stamp)
+			return true;
+		/* Overwritten meanwhile. */
+		info->stuck_at = 0;
+	}
+	return false;
+}
+
+#ifdef CONFIG_MODULES
+/* Its code comes or goes: what stood at its addresses is another's. */
+void __pcpuref_forget_places(const struct module *module)
+{
+	unsigned long address;
+	int what, i;
+
+	for (what = 0; what < PCPUREF_NR_MISUSES; what++) {
+		for (i = 0; i < PLACES; i++) {
+			address = READ_ONCE(places[what][i].address);
+			if (address && within_module(address, module))
+				forget_place(&places[what][i]);
+		}
+	}
+	for (i = 0; i < CAUSES; i++) {
+		/* Only for who reads it later, and for nobody if it is written anew. */
+		address = READ_ONCE(causes[i].address);
+		if (address && within_module(address, module))
+			cmpxchg(&causes[i].address, address, 0);
+	}
+}
+#endif
+
+/**
+ * pcpuref_report_anew - report each misuse again, also where it has been reported
+ *
+ * Each place that misuses is reported once, and then counted. After this it is
+ * reported once more. The parameter report_anew of the core does the same.
+ *
+ * Context: any.
+ */
+void pcpuref_report_anew(void)
+{
+	int what, i;
+
+	for (what = 0; what < PCPUREF_NR_MISUSES; what++)
+		for (i = 0; i < PLACES; i++)
+			forget_place(&places[what][i]);
+}
+EXPORT_SYMBOL_GPL(pcpuref_report_anew);
+
+static int report_anew_set(const char *value, const struct kernel_param *kp)
+{
+	pcpuref_report_anew();
+	return 0;
+}
+
+static const struct kernel_param_ops report_anew_ops = { .set = report_anew_set };
+module_param_cb(report_anew, &report_anew_ops, NULL, 0200);
+MODULE_PARM_DESC(report_anew, "Written: report misuse again, also where it has been reported");
+
 #define COUNT_SIZE	24
 
 static const char *count_text(const struct pcpuref_event *event, char *text)
@@ -327,16 +499,36 @@ static const char *count_text(const struct pcpuref_event *event, char *text)
 	return text;
 }
 
-static noinline void report(const struct pcpuref_event *event, const char *by)
+/* 10, 100, 1000 and so on. */
+static bool is_worth_a_line(unsigned int times)
+{
+	while (times >= 10 && !(times % 10))
+		times /= 10;
+	return times == 1;
+}
+
+/* @place: what to tell places by, if neither caller nor finder is known. */
+static noinline void report(const struct pcpuref_event *event, const char *by,
+			    unsigned long place)
 {
 	const char *what = pcpuref_misuse_name(event->misuse);
 	unsigned long address = event->caller ?: event->finder;
+	unsigned int times = count_place(event->misuse, address ?: place);
 	char text[COUNT_SIZE];
 
+	remember_cause(event);
 	trace(event);
+	if (times > 1) {
+		if (is_worth_a_line(times))
+			pr_warn("misused %u times, reported once: %s: %s%pS, now name=%s id=%llu\n",
+				times, what, address ? by : "caller=unknown ",
+				(void *)address, event->name, event->id);
+		return;
+	}
 	if (address)
 		WARN(1, KBUILD_MODNAME ": misuse: %s: name=%s release=%ps count=%s %s%pS\n",
-		     what, event->name, event->release, count_text(event, text), by, (void *)address);
+		     what, event->name, event->release, count_text(event, text), by,
+		     (void *)address);
 	else
 		WARN(1, KBUILD_MODNAME ": misuse: %s: name=%s release=%ps count=%s caller=unknown\n",
 		     what, event->name, event->release, count_text(event, text));
@@ -360,7 +552,7 @@ void __pcpuref_misuse(struct pcpuref_data *d, enum pcpuref_misuse what,
 	event.misuse = what;
 	count(&event, d);
 	event.caller = caller;
-	report(&event, "caller=");
+	report(&event, "caller=", (unsigned long)d->site);
 }
 
 /*
@@ -378,13 +570,14 @@ void __pcpuref_misuse_unlocked(struct pcpuref_data *d, enum pcpuref_misuse what,
 	event = describe(d, PCPUREF_STEP_MISUSE);
 	event.misuse = what;
 	event.caller = caller;
-	/* What was so a moment ago, as far as this is a number at all. */
 	event.counted = true;
+	/* What was so a moment ago, as far as this is a number at all. */
 	event.shared = old <= 0 && old >= -BIAS ? 0 : old - data_race(!!d->own);
 	event.count = event.shared;
+	/* And here. */
 	if (data_race(!!d->biased) || old < -BIAS)
 		count_unknown(&event);
-	report(&event, "caller=");
+	report(&event, "caller=", (unsigned long)d->site);
 }
 
 void __pcpuref_misuse_found(struct pcpuref_data *d, enum pcpuref_misuse what)
@@ -398,7 +591,8 @@ void __pcpuref_misuse_found(struct pcpuref_data *d, enum pcpuref_misuse what)
 	event.misuse = what;
 	count(&event, d);
 	event.finder = d->requester;
-	report(&event, d->live ? "found at the switch by " : "found at the kill by ");
+	report(&event, d->live ? "found at the switch by " : "found at the kill by ",
+	       (unsigned long)d->site);
 }
 
 /* The release function that a reference without data had, as far as it is known. */
@@ -429,21 +623,39 @@ void __pcpuref_misuse_gone(struct pcpuref *ref, unsigned long caller)
 	};
 
 	/* A word with counters is in use by somebody: never tag that. */
-	if (word & ~ALL_TAGS) {
-		static unsigned long moved_reported;
-
-		if (test_and_set_bit(0, &moved_reported))
-			return;
+	if (word & ~ALL_TAGS)
 		event.misuse = PCPUREF_USE_MOVED;
-	} else if ((word & REPORTED) ||
-		   cmpxchg(&ref->word, word, word | __PCPUREF_TAGS | REPORTED) != word) {
+	else if ((word & REPORTED) ||
+		 cmpxchg(&ref->word, word, word | __PCPUREF_TAGS | REPORTED) != word)
 		return;
-	}
 	/* The data may be another's after all: until the last look at it. */
 	preempt_disable_notrace();
 	event.release = gone_release(ref);
 	preempt_enable_notrace();
-	report(&event, "caller=");
+	report(&event, "caller=", 0);
+}
+
+/*
+ * A kill of a reference whose count has stuck, long ago perhaps: whoever waits for the
+ * release by means of his own would wait for ever, and without a word.
+ */
+void __pcpuref_note_hopeless_kill(struct pcpuref_data *d, unsigned long caller)
+{
+	struct pcpuref_info info = { };
+	u64 ms;
+
+	lockdep_assert_held(&d->lock);
+
+	if (!__pcpuref_cause(d->id, &info)) {
+		pr_warn_ratelimited("ref %s (id %llu) of module %s will never be released: misuse has made its count stick; killed by %pS\n",
+				    __pcpuref_name(d), d->id, d->site->module, (void *)caller);
+		return;
+	}
+	ms = div_u64(ktime_get_mono_fast_ns() - info.stuck_at, NSEC_PER_MSEC);
+	pr_warn_ratelimited("ref %s (id %llu) of module %s will never be released: %s by %pS has made its count stick %llu ms ago; killed by %pS\n",
+			    __pcpuref_name(d), d->id, d->site->module,
+			    pcpuref_misuse_name(info.stuck_misuse), (void *)info.stuck_by, ms,
+			    (void *)caller);
 }
 
 /* Harmless, but worth a line. */

@@ -105,7 +105,8 @@ static enum pcpuref_state state(const struct pcpuref_data *d)
 	/* Pairs with the WRITE_ONCE() in __pcpuref_stick(). */
 	return READ_ONCE(d->stuck) ? PCPUREF_STATE_STUCK :
 	       d->live ? PCPUREF_STATE_LIVE :
-	       d->zero ? PCPUREF_STATE_DEAD : PCPUREF_STATE_DYING;
+	       !d->zero ? PCPUREF_STATE_DYING :
+	       d->returned != d->ended ? PCPUREF_STATE_RELEASING : PCPUREF_STATE_DEAD;
 }
 
 void __pcpuref_fill(struct pcpuref_data *d, struct pcpuref_info *info)
@@ -127,7 +128,10 @@ void __pcpuref_fill(struct pcpuref_data *d, struct pcpuref_info *info)
 		info->count = __pcpuref_total(d);
 		info->shared = 0;
 		info->percpu = 0;
+		info->stuck_at = 0;
+		__pcpuref_cause(d->id, info);
 	} else {
+		info->stuck_at = 0;
 		info->shared = __pcpuref_shared(d);
 		info->percpu = __pcpuref_percpu(d);
 		info->count = info->shared + info->percpu;
@@ -294,6 +298,10 @@ static void print(const struct description *d)
 			info->id, pcpuref_mode_name(info->mode),
 			pcpuref_state_name(info->state), info->count, info->shared,
 			info->percpu, info->bytes, info->percpu_bytes);
+	if (info->stuck_at)
+		pr_info("dump: id=%llu stuck since %llu ms: %s by %pS\n", info->id,
+			div_u64(now - info->stuck_at, NSEC_PER_MSEC),
+			pcpuref_misuse_name(info->stuck_misuse), (void *)info->stuck_by);
 	if (info->killed_at)
 		pr_info("dump: id=%llu killed %llu ms ago by %pS\n", info->id,
 			div_u64(now - info->killed_at, NSEC_PER_MSEC),

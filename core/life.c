@@ -58,7 +58,8 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 {
 	const unsigned int known = PCPUREF_INIT_ATOMIC | PCPUREF_INIT_DEAD |
 				   PCPUREF_ALLOW_REINIT | PCPUREF_RELEASE_WORK |
-				   PCPUREF_INIT_LAZY | PCPUREF_ALLOW_ZERO;
+				   PCPUREF_INIT_LAZY | PCPUREF_ALLOW_ZERO |
+				   PCPUREF_MAY_LINGER;
 	bool dead = flags & PCPUREF_INIT_DEAD;
 	/* First: the compiler may make functions of their own of what is below. */
 	unsigned long caller = _RET_IP_;

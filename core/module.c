@@ -72,8 +72,12 @@ static int module_event(struct notifier_block *block, unsigned long event, void 
 	struct pcpuref_client *client;
 	unsigned int left = 0;
 
+	/* Also of a module whose code comes where code has been freed. */
+	if (event == MODULE_STATE_COMING)
+		__pcpuref_forget_places(module);
 	if (event != MODULE_STATE_GOING)
 		return NOTIFY_DONE;
+	__pcpuref_forget_places(module);
 	client = __pcpuref_find_client(module);
 	if (!client)
 		return NOTIFY_DONE;

@@ -69,6 +69,9 @@ static void kill_live(struct request *rq)
 	d->killed_at = ktime_get_mono_fast_ns();
 	__pcpuref_tag(d, __PCPUREF_ATOMIC | __PCPUREF_DEAD);
 	__pcpuref_event(d, PCPUREF_STEP_KILL, before, __pcpuref_mode(d), rq->caller);
+	/* Pairs with the WRITE_ONCE() in __pcpuref_stick(). */
+	if (READ_ONCE(d->stuck))
+		__pcpuref_note_hopeless_kill(d, rq->caller);
 }
 
 /* See pcpuref_kill_and_confirm(). */

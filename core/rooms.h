@@ -139,8 +139,9 @@ static inline void __pcpuref_event(struct pcpuref_data *d, enum pcpuref_step ste
 }
 
 /*
- * Both report once for each reference and kind. The first knows who did it; the
- * second only who asked for the kill or switch at which it was found.
+ * Under the lock. Both report once for each reference and kind, and once for each kind
+ * and place. The first knows who did it; the second only who asked for the kill or
+ * switch at which it was found.
  */
 void __pcpuref_misuse(struct pcpuref_data *d, enum pcpuref_misuse what,
 		      unsigned long caller);
@@ -154,6 +155,13 @@ void __pcpuref_misuse_unlocked(struct pcpuref_data *d, enum pcpuref_misuse what,
 void __pcpuref_misuse_gone(struct pcpuref *ref, unsigned long caller);
 void __pcpuref_misuse_left(const struct pcpuref_info *info, bool named);
 void __pcpuref_note_second_exit(struct pcpuref *ref, unsigned long caller);
+void __pcpuref_note_hopeless_kill(struct pcpuref_data *d, unsigned long caller);
+
+/* What has made the count of a reference stick, if that is still known. */
+bool __pcpuref_cause(u64 id, struct pcpuref_info *info);
+
+/* The code of @module comes or goes. */
+void __pcpuref_forget_places(const struct module *module);
 void __pcpuref_trace_dump(const struct pcpuref_info *info);
 
 /* --- 3: registry.c: who is there -------------------------------------------- */

@@ -222,7 +222,7 @@ static void pcpuref_life_test_init_unknown_flags(struct kunit *test)
 	struct counted *c = counted_alloc(test);
 	int bit;
 
-	for (bit = 6; bit < 32; bit++) {
+	for (bit = 7; bit < 32; bit++) {
 		memset(&c->ref, 0xff, sizeof(c->ref));
 		KUNIT_EXPECT_EQ(test, counted_init(c, BIT(bit)), -EINVAL);
 		KUNIT_EXPECT_EQ(test, counted_init(c, BIT(bit) | PCPUREF_ALLOW_REINIT), -EINVAL);

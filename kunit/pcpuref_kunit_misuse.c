@@ -501,6 +501,7 @@ static void pcpuref_misuse_test_moved(struct kunit *test)
 	EXPECT_GONE_REPORT(test, "use of a reference that was moved, or races with exit and init");
 	KUNIT_EXPECT_FALSE(test, pcpuref_kill(&copy->ref));
 	KUNIT_EXPECT_EQ(test, copy->ref.word, word);
+	EXPECT_GONE_REPORT(test, "use of a reference that was moved, or races with exit and init");
 	pcpuref_exit(&copy->ref);
 	KUNIT_EXPECT_EQ(test, copy->ref.word, word);
 	memset(&copy->ref, 0, sizeof(copy->ref));
@@ -1065,6 +1066,64 @@ static void pcpuref_misuse_test_report_once(struct kunit *test)
 	expect_dead_for_good(test, c, 1);
 }
 
+static noinline void put_from_here(struct counted *c)
+{
+	pcpuref_put(&c->ref);
+	barrier();
+}
+
+/* The same fault of many objects is one report, until somebody asks to hear it again. */
+static void pcpuref_misuse_test_one_report_for_a_place(struct kunit *test)
+{
+	int round, i;
+
+	for (round = 0; round < 2; round++) {
+		EXPECT_REPORT_BY(test, "put without a reference", 0, "put_from_here");
+		for (i = 0; i < 30; i++)
+			put_from_here(counted_dead(test, 0));
+		check_reports(test);
+	}
+	/* Another kind and another place are heard beside it. */
+	EXPECT_REPORT_COUNT(test, "kill of a dying reference", 0);
+	KUNIT_EXPECT_FALSE(test, pcpuref_kill(&counted_dead(test, 0)->ref));
+}
+
+/* Also of copies of a reference, which have no bits of their own. */
+static void pcpuref_misuse_test_moved_again(struct kunit *test)
+{
+	struct counted *c = counted_new(test, 0);
+	struct pcpuref copy = c->ref;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		expect_report(test, "misuse: use of a reference that was moved", __func__);
+		KUNIT_EXPECT_FALSE(test, pcpuref_kill(&copy));
+		check_reports(test);
+	}
+}
+
+/* What has made a count stick is remembered: which misuse, where and when. */
+static void pcpuref_misuse_test_cause_is_remembered(struct kunit *test)
+{
+	struct counted *c = counted_new(test, PCPUREF_INIT_ATOMIC);
+	struct pcpuref_info info;
+	char name[64];
+
+	KUNIT_ASSERT_TRUE(test, pcpuref_inspect(&c->ref, &info));
+	KUNIT_EXPECT_EQ(test, info.stuck_at, 0);
+	EXPECT_REPORT_BY(test, "put without a reference", 0, "put_from_here");
+	put_from_here(c);
+	KUNIT_ASSERT_TRUE(test, pcpuref_inspect(&c->ref, &info));
+	KUNIT_EXPECT_EQ(test, info.state, PCPUREF_STATE_STUCK);
+	KUNIT_EXPECT_NE(test, info.stuck_at, 0);
+	KUNIT_EXPECT_LE(test, info.stuck_at, ktime_get_mono_fast_ns());
+	KUNIT_EXPECT_EQ(test, info.stuck_misuse, PCPUREF_EXCESS_PUT);
+	snprintf(name, sizeof(name), "%ps", (void *)info.stuck_by);
+	KUNIT_EXPECT_TRUE(test, str_has_prefix(name, "put_from_here"));
+	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	expect_leaked(test, c, 0);
+}
+
 #define EACH_USE(test)	KUNIT_CASE_PARAM(test, pcpuref_misuse_gone_gen_params)
 
 static struct kunit_case pcpuref_misuse_cases[] = {
@@ -1106,6 +1165,9 @@ static struct kunit_case pcpuref_misuse_cases[] = {
 	KUNIT_CASE(pcpuref_misuse_test_name),
 	KUNIT_CASE(pcpuref_misuse_test_each_kind_once),
 	KUNIT_CASE(pcpuref_misuse_test_report_once),
+	KUNIT_CASE(pcpuref_misuse_test_one_report_for_a_place),
+	KUNIT_CASE(pcpuref_misuse_test_moved_again),
+	KUNIT_CASE(pcpuref_misuse_test_cause_is_remembered),
 	PCPUREF_LAST_CASE,
 	{}
 };

@@ -321,6 +321,47 @@ static void pcpuref_situations_test_last_call_is_named(struct kunit *test)
 	}
 }
 
+/* Calls that return nothing, and what may be reported of a live reference. */
+#define LAST_VOID(name, call) static noinline void last_##name(struct pcpuref *ref) { call; }
+
+LAST_VOID(exit, pcpuref_exit(ref))
+LAST_VOID(cancel, pcpuref_cancel_init(ref))
+LAST_VOID(get, pcpuref_get(ref))
+LAST_VOID(get_many, pcpuref_get_many(ref, LONG_MAX))
+LAST_VOID(put, pcpuref_put(ref))
+LAST_VOID(put_many, pcpuref_put_many(ref, 3))
+
+static void pcpuref_situations_test_last_void_is_named(struct kunit *test)
+{
+	static const struct {
+		void		(*call)(struct pcpuref *ref);
+		const char	*name;
+		const char	*text;
+		unsigned int	flags;
+		bool		get;
+		bool		kill;
+	} calls[] = {
+		{ last_exit, "last_exit+", "exit with references out", 0, true },
+		{ last_cancel, "last_cancel+", "cancel_init of a used", 0, true },
+		{ last_get, "last_get+", "get on a released", PCPUREF_INIT_ATOMIC, false, true },
+		{ last_get_many, "last_get_many+", "count overflow", PCPUREF_INIT_ATOMIC },
+		{ last_put, "last_put+", "put without", PCPUREF_INIT_ATOMIC },
+		{ last_put_many, "last_put_many+", "put without", PCPUREF_INIT_ATOMIC },
+	};
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(calls); i++) {
+		struct counted *c = counted_new(test, calls[i].flags);
+
+		if (calls[i].get)
+			pcpuref_get(&c->ref);
+		if (calls[i].kill)
+			KUNIT_EXPECT_EQ(test, counted_die(c), 0);
+		expect_report(test, calls[i].text, calls[i].name);
+		calls[i].call(&c->ref);
+	}
+}
+
 /* --- Names ---------------------------------------------------------------------------- */
 
 /* A name that is not a literal is copied: the object may go before its reference. */
@@ -449,6 +490,7 @@ static struct kunit_case pcpuref_situations_cases[] = {
 	KUNIT_CASE(pcpuref_situations_test_init_once),
 	KUNIT_CASE(pcpuref_situations_test_exit_ends_confirm),
 	KUNIT_CASE(pcpuref_situations_test_last_call_is_named),
+	KUNIT_CASE(pcpuref_situations_test_last_void_is_named),
 	KUNIT_CASE(pcpuref_situations_test_name_outlives_object),
 	KUNIT_CASE(pcpuref_situations_test_zero_to_a_holder),
 	KUNIT_CASE(pcpuref_situations_test_woken_finds_it_live),

@@ -51,4 +51,18 @@ for mode in percpu atomic work recorded overtaken nmi exit; do
 	verdict "unload_${mode}_G14" "$why$complaints"
 done
 
+# The report of an exit that is the last thing a client's module does names the client.
+# (The loader knows the module's exit function by another name, too.)
+mark
+why=$(load pcpuref && load pcpuref_test_last && unload pcpuref_test_last) || :
+complaints=$(take_slice)
+grep -q 'exit with references out: .* caller=\(last_exit\|cleanup_module\)+0x.* \[pcpuref_test_last\]' \
+	"$tmp/slice" || why="$why $(grep ' caller=' "$tmp/slice" || echo "no report")"
+# A module that comes to the same address is heard again.
+mark
+[ -n "$why" ] || why=$(load pcpuref_test_last && unload pcpuref_test_last) || :
+complaints="$complaints$(take_slice)"
+verdict last_exit_is_named "$why$complaints"
+unload pcpuref >/dev/null || :
+
 finish

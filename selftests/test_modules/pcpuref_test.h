@@ -30,6 +30,7 @@
 #include <linux/string.h>
 
 #include "pcpuref.h"
+#include "pcpuref_inspect.h"
 
 #define TEST_PATIENCE_S 10
 
@@ -112,6 +113,8 @@ static __maybe_unused void test_expect_report(const char *text, const char *name
 	size_t len = strlen(test_expected);
 
 	pr_info("pcpuref-expect: misuse: %s: name=%s release=%ps\n", text, name, release);
+	/* Also if that place has been reported before. */
+	pcpuref_report_anew();
 	scnprintf(test_expected + len, sizeof(test_expected) - len, "%s|%s|%ps|%s\n",
 		  text, name, release, caller);
 }

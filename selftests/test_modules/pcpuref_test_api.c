@@ -234,6 +234,7 @@ static void seen_from_outside(struct test *t)
 	EXPECT_EQ(t, info.state, PCPUREF_STATE_LIVE);
 	EXPECT_EQ(t, info.count, 2);
 	EXPECT_EQ(t, info.killed_at, 0);
+	CALL(pcpuref_report_anew);
 
 	while (CALL(pcpuref_walk_next, &walk, &info))
 		met += info.id == id && info.ref == &ref;

@@ -24,6 +24,7 @@
 #include <linux/sched/task.h>
 #include <linux/string.h>
 
+#include "pcpuref_inspect.h"
 #include "pcpuref_test_differ.h"
 #include "compat.h"
 
@@ -576,6 +577,7 @@ void differ_show(struct differ_row *row)
 		if (side == OURS && row->report)
 			pr_info("pcpuref-expect: misuse: %s: name=of(ref) release=differ_release\n",
 				row->report);
+		pcpuref_report_anew();
 		answer[side] = row->observe(differ_kinds[side]);
 	}
 	if (row->answer[THEIRS] == row->answer[OURS])
