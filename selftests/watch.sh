@@ -210,24 +210,232 @@ verdict resurrected "$why"
 tell put 4
 sleep 0.2
 
-# Many at once: a few in full, and how many more.
+watch_with()
+{
+	echo "$2" >"/sys/module/pcpuref_watch/parameters/$1"
+}
+
+# Six hundred for one reason: one report, and how many; the oldest in full.
 mark
-echo 0 >/sys/module/pcpuref_watch/parameters/stuck_secs
-tell init 10 40
-tell get 10 40
-tell kill 10 40
+watch_with stuck_secs 0
+tell init 10
+tell get 10
+tell kill 10
+sleep 1.1
+tell init 11 599
+tell get 11 599
+tell kill 11 599
+oldest=$(id_of 10)
 sleep 1.2
-echo 3 >/sys/module/pcpuref_watch/parameters/max_reports
-echo 1 >/sys/module/pcpuref_watch/parameters/stuck_secs
+watch_with stuck_secs 1
+soon sh -c "dmesg | grep -qF '(id $oldest) of module pcpuref_test_watch is stuck'" || :
 sleep 0.4
-echo 0 >/sys/module/pcpuref_watch/parameters/stuck_secs
 why=$(take_slice)
-[ "$(said "is stuck:")" -eq 3 ] || why="$why $(said "is stuck:") reports, not 3"
-[ "$(said "37 more refs are stuck")" -eq 1 ] || why="$why the rest is not told"
+[ "$(said "is stuck:")" -eq 1 ] || why="$why $(said "is stuck:") reports, not 1"
+grep -q "(id $oldest) of .* is stuck: .* count 1 (the oldest of 600 of its kind)\$" "$tmp/slice" ||
+	why="$why not the oldest of 600: $(grep "is stuck:" "$tmp/slice" || :)"
+lines=$(grep -c '^pcpuref' "$tmp/slice" || :)
+[ "$lines" -le 24 ] || why="$why $lines lines"
+verdict one_report_for_a_kind "$why"
+
+# Twelve seconds: at 1, 2, 4 and 8 s.
+sleep 10
+why=$(take_slice)
+n=$(said "is stuck:")
+[ "$n" -ge 3 ] && [ "$n" -le 4 ] || why="$why $n reports in 12 s"
+lines=$(grep -c '^pcpuref' "$tmp/slice" || :)
+[ "$lines" -le 96 ] || why="$why $lines lines in 12 s"
+diag "600 stuck references: $n reports, $lines lines in 12 s"
+verdict kinds_back_off "$why"
+
+# More of a reported kind do not start anew; when they are twice as many, that is told.
+mark
+tell init 700 5
+tell get 700 5
+tell kill 700 5
+sleep 2
+why=$(take_slice)
+[ "$(said "is stuck:")" -eq 0 ] || why="$why five more start anew"
+tell init 705 700
+tell get 705 700
+tell kill 705 700
+sleep 2
+why="$why$(take_slice)"
+grep -q 'pcpuref_watch: [0-9]* more refs are stuck, of 1 kinds that have been told' "$tmp/slice" ||
+	grep -q 'the oldest of 1305 of its kind' "$tmp/slice" || why="$why growth is not told"
+verdict growth_is_told "$why"
+
+# Their end is one line.
+mark
+tell put 10 600
+tell put 700 705
+sleep 0.5
+why=$(take_slice)
+[ "$(said "released after")" -eq 1 ] || why="$why $(said "released after") ends told"
+grep -q 'released after .*the last of [0-9]* of its kind' "$tmp/slice" || why="$why not how many"
+verdict one_end_for_a_kind "$why"
+tell exit 10 600
+tell exit 700 705
+
+# Three kinds: one in full, the others in one line, and then their turn.
+mark
+watch_with stuck_secs 0
+tell init 10
+tell get 10
+tell kill 10
+tell init 11
+tell get 11
+tell confirm 11
+tell lazy 12
+tell get 12
+tell kill 12
+sleep 1.2
+watch_with stuck_secs 1
+sleep 0.3
+why=$(take_slice)
+[ "$(said "is stuck:")" -eq 1 ] || why="$why $(said "is stuck:") reports, not 1"
+[ "$(said "2 more refs are stuck, of 2 more kinds")" -eq 1 ] || why="$why the rest is not told"
+sleep 1.2
+why="$why$(take_slice)"
+[ "$(said "is stuck:")" -ge 3 ] || why="$why the others never have their turn"
 verdict rate_limit "$why"
-tell put 10 40
+tell put 10 3
 sleep 0.2
-tell exit 10 40
+tell exit 10 3
+
+# --- Kinds that may linger -----------------------------------------------------------
+
+mark
+tell linger 20
+tell get 20
+tell kill 20
+tell lazy 21
+tell get 21
+tell kill 21
+watch_with linger 'none,la*'
+sleep 2
+why=$(take_slice)
+[ "$(said "is stuck:")" -eq 0 ] || why="$why reported: $(grep "is stuck:" "$tmp/slice")"
+[ "$(stat_of lingering)" = 2 ] || why="$why lingering $(stat_of lingering)"
+grep -q ' lingers .* dying ' "$top/refs" || why="$why not in the table"
+[ "$(cat /sys/module/pcpuref_watch/parameters/linger)" = 'none,la*' ] || why="$why not read back"
+watch_with linger 'lazy*er,lazier,laz'
+sleep 1.5
+why="$why$(take_slice)"
+grep -q "ref lazy .* is stuck:" "$tmp/slice" || why="$why the others are never reported"
+! grep -q "ref lingers .* is stuck:" "$tmp/slice" || why="$why the flag is not heeded"
+watch_with linger lazy
+sleep 1
+[ "$(stat_of lingering)" = 2 ] || why="$why not by its whole name"
+verdict may_linger "$why"
+tell put 20 2
+sleep 0.2
+tell exit 20 2
+watch_with linger ''
+
+# --- Misuse has made the count stick ------------------------------------------------
+
+mark
+echo "pcpuref-expect: misuse: put without a reference: name=counted" >/dev/kmsg
+tell counted 30
+tell put 30
+sleep 0.2
+tell kill 30
+stuck=$(id_of 30)
+sleep 2
+why=$(take_slice)
+grep -q "^pcpuref: ref counted (id $stuck) of module pcpuref_test_watch will never be released: put without a reference by do_put+.* has made its count stick [0-9]* ms ago; killed by do_kill+" \
+	"$tmp/slice" || why="$why not told at the kill"
+grep -q "(id $stuck) of module pcpuref_test_watch is stuck: .* will never be released, because of misuse: put without a reference" \
+	"$tmp/slice" || why="$why not told by the watchdog"
+grep -q "dump: id=$stuck stuck since [0-9]* ms: put without a reference by do_put+" "$tmp/slice" ||
+	why="$why not in the dump"
+grep -q "dump: id=$stuck .* state=stuck count=? bytes=" "$tmp/slice" || why="$why what a count"
+awk -v id="$stuck" '$1 == id && $5 == "stuck" && $6 == "?" { n++ } END { exit n != 1 }' \
+	"$top/refs" || why="$why not in the table: $(grep counted "$top/refs" || :)"
+! grep -q 922337203685477 "$tmp/slice" "$top/refs" "$top/ref/$stuck" || why="$why a number that means nothing"
+verdict hopeless_is_told "$why"
+tell exit 30
+
+# --- A release that does not return ---------------------------------------------------
+
+mark
+tell slow 31
+slow=$(id_of 31)
+# Of what is killed before a scan has seen it, the task is not known.
+soon [ -e "$top/ref/$slow" ] || :
+tell kill 31
+soon grep -q " $slow .* releasing " "$top/refs" || :
+why=
+grep -q " $slow .* releasing  *0 " "$top/refs" || why="not in the table: $(grep slow "$top/refs" || :)"
+sleep 2.5
+why="$why$(take_slice)"
+grep -q "(id $slow) of module pcpuref_test_watch is stuck: release slow_release .* has not returned for [1-3] s" \
+	"$tmp/slice" || why="$why not told"
+grep -q "id=$slow: it was called by task kworker/.*, whose stack follows" "$tmp/slice" ||
+	why="$why no task"
+grep -q " slow_release+0x" "$tmp/slice" || why="$why no stack"
+tell go 0
+sleep 1
+why="$why$(take_slice)"
+grep -q "(id $slow): release has returned" "$tmp/slice" || why="$why its end is not told"
+grep -q " $slow .* dead  *0 " "$top/refs" || why="$why not dead: $(grep slow "$top/refs" || :)"
+verdict release_does_not_return "$why"
+tell exit 31
+
+# --- Who had it initialised ------------------------------------------------------------
+
+mark
+watch_with stuck_secs 0
+tell tea 32
+tell coffee 33
+tell get 32 2
+tell kill 32 2
+tea=$(id_of 32)
+coffee=$(id_of 33)
+soon [ -e "$top/ref/$coffee" ] || :
+sleep 1.2
+watch_with max_reports 2
+watch_with stuck_secs 1
+sleep 0.5
+why=$(take_slice)
+grep -q '^by way of .*do_tea+' "$top/ref/$tea" || why="$why tea is not in ref/"
+grep -q '^by way of .*do_coffee+' "$top/ref/$coffee" || why="$why coffee is not in ref/"
+grep -q "id=$tea initialised by way of do_tea+" "$tmp/slice" || why="$why tea is not told"
+grep -q "id=$coffee initialised by way of do_coffee+" "$tmp/slice" || why="$why coffee is not told"
+[ "$(said "is stuck:")" -eq 2 ] || why="$why $(said "is stuck:") kinds, not 2"
+verdict caller_of_init "$why"
+watch_with max_reports 1
+watch_with stuck_secs 0
+tell put 32 2
+sleep 0.2
+tell exit 32 2
+
+# --- One fault of many -------------------------------------------------------------------
+
+mark
+echo "pcpuref-expect: misuse: put without a reference: name=watched" >/dev/kmsg
+echo 1 >/sys/module/pcpuref/parameters/report_anew
+tell init 2000 300
+tell kill 2000 300
+sleep 0.3
+tell put 2000 300
+why=$(take_slice)
+for n in 10 100; do
+	[ "$(said "pcpuref: misused $n times, reported once: put without a reference: caller=do_put")" -eq 1 ] ||
+		why="$why not counted to $n"
+done
+[ "$(said "Call Trace:")" -eq 1 ] || why="$why $(said "Call Trace:") stacks"
+verdict one_misuse_of_many "$why"
+mark
+echo "pcpuref-expect: misuse: put without a reference: name=watched" >/dev/kmsg
+echo 1 >/sys/module/pcpuref/parameters/report_anew
+tell init 2300
+tell kill 2300
+sleep 0.3
+tell put 2300
+verdict misuse_is_reported_anew "$(take_slice)"
+tell exit 2000 301
 
 # --- Coming and going ---------------------------------------------------------------
 

@@ -14,16 +14,23 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/debugfs.h>
+#include <linux/hash.h>
 #include <linux/jiffies.h>
 #include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
+#include <linux/pid.h>
+#include <linux/preempt.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/debug.h>
+#include <linux/sched/task.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/stacktrace.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
 #include <linux/uaccess.h>
@@ -41,8 +48,11 @@
 /* A scan this long after a reference came or went takes in all that did. */
 #define GATHER		(HZ / 10)
 
-/* Reports of one reference come at most this far apart, in seconds. */
+/* Reports of one kind come at most this far apart, in seconds. */
 #define BACK_OFF_MAX	3600
+
+/* Callers of the function that initialises, as far as they are told. */
+#define INIT_CALLERS	2
 
 /**
  * struct record - one event
@@ -80,24 +90,71 @@ struct record {
  * @file: in debugfs
  * @id: its number
  * @scan: last scan that found it
- * @killed_at: the kill that @reports are about (scan only)
- * @next_report: in seconds since that kill (scan only)
- * @reports: how often it was reported as stuck, and nothing happened since
+ * @stuck_scan: last scan that found it stuck (scan only)
+ * @kind: of stuck references, which it is one of, or NULL (under kinds_lock)
+ * @init_by: callers of the function that initialised it; 0 if not known
  * @lock: for what follows
  * @records: how many there ever were
  * @ring: the last of them
+ * @release_at: when its release was last called; 0 if that was not seen
+ * @release_pid: by which task, 0 if by none
+ * @release_comm: and what that was called
  */
 struct seen {
 	struct rcu_head	rcu;
 	struct dentry	*file;
 	u64		id;
 	unsigned long	scan;
-	u64		killed_at;
-	unsigned int	next_report;
-	unsigned int	reports;
+	unsigned long	stuck_scan;
+	struct stuck_kind *kind;
+	unsigned long	init_by[INIT_CALLERS];
 	raw_spinlock_t	lock;
 	unsigned int	records;
 	struct record	ring[HISTORY];
+	u64		release_at;
+	pid_t		release_pid;
+	char		release_comm[TASK_COMM_LEN];
+};
+
+/* What a reference is stuck in. */
+enum stuck { NOT_STUCK, HELD, HOPELESS, RELEASING };
+
+/**
+ * struct stuck_kind - references that are stuck for one reason
+ * @node: in the list of kinds (scan only, as what follows)
+ * @why: what they are stuck in
+ * @module: who initialised them
+ * @file: where
+ * @function: in which function
+ * @line: and line
+ * @init_by: and who had called that
+ * @killer: who killed them
+ * @found: how many this scan has found
+ * @oldest: the first of those that was killed
+ * @secs: how long ago
+ * @told: how many there were when that was last told
+ * @next: when it is to be told again, in ms of the monotonic clock
+ * @reports: how often it was (also without a lock)
+ * @members: references that point here (under kinds_lock, as what follows)
+ * @ended: how many have been released, resurrected or exited since the first report
+ */
+struct stuck_kind {
+	struct list_head	node;
+	enum stuck		why;
+	char			module[PCPUREF_NAME_SIZE];
+	char			file[PCPUREF_NAME_SIZE];
+	char			function[PCPUREF_NAME_SIZE];
+	unsigned int		line;
+	unsigned long		init_by[INIT_CALLERS];
+	unsigned long		killer;
+	unsigned int		found;
+	struct pcpuref_info	oldest;
+	unsigned int		secs;
+	unsigned int		told;
+	u64			next;
+	unsigned int		reports;
+	unsigned int		members;
+	unsigned int		ended;
 };
 
 enum kind { INIT, SWITCH, KILL, CONFIRM, RELEASE, REINIT, RESURRECT, EXIT, MISUSE, KINDS };
@@ -114,6 +171,7 @@ static DEFINE_XARRAY(all_seen);
 static unsigned int nr_seen;
 static DEFINE_MUTEX(scan_mutex);
 static unsigned int scan_took;		/* jiffies */
+static unsigned int nr_lingering;	/* stuck otherwise, at the last scan */
 static bool have_events;
 static struct dentry *root, *ref_dir;
 
@@ -149,9 +207,67 @@ static const struct kernel_param_ops stuck_secs_ops = {
 module_param_cb(stuck_secs, &stuck_secs_ops, &stuck_secs, 0644);
 MODULE_PARM_DESC(stuck_secs, "Report what is killed and not released for so many seconds (30; 0: never)");
 
-static unsigned int max_reports = 8;
+static unsigned int max_reports = 1;
 module_param(max_reports, uint, 0644);
-MODULE_PARM_DESC(max_reports, "Stuck references reported in full by one scan, of which there are eight in stuck_secs (8)");
+MODULE_PARM_DESC(max_reports, "Kinds of stuck references reported in full by one look, of which there are eight in stuck_secs (1)");
+
+static char linger[512];
+static DEFINE_MUTEX(linger_mutex);
+
+static int linger_set(const char *value, const struct kernel_param *kp)
+{
+	size_t length = strlen(value);
+
+	if (length >= sizeof(linger))
+		return -ENOSPC;
+	mutex_lock(&linger_mutex);
+	strscpy(linger, value, sizeof(linger));
+	/* As echo writes it. */
+	if (length && linger[length - 1] == '\n')
+		linger[length - 1] = '\0';
+	mutex_unlock(&linger_mutex);
+	return 0;
+}
+
+static int linger_get(char *buf, const struct kernel_param *kp)
+{
+	int length;
+
+	mutex_lock(&linger_mutex);
+	length = scnprintf(buf, PAGE_SIZE, "%s\n", linger);
+	mutex_unlock(&linger_mutex);
+	return length;
+}
+
+static const struct kernel_param_ops linger_ops = {
+	.set = linger_set,
+	.get = linger_get,
+};
+module_param_cb(linger, &linger_ops, NULL, 0644);
+MODULE_PARM_DESC(linger, "Names of references that may stay for long after the kill, with commas between; * at the end of one stands for anything");
+
+/* May it live on after its kill, for good reasons? */
+static bool may_linger(const struct pcpuref_info *info)
+{
+	const char *word, *end;
+	bool found = false;
+	size_t length;
+
+	if (info->flags & PCPUREF_MAY_LINGER)
+		return true;
+	mutex_lock(&linger_mutex);
+	for (word = linger; *word && !found; word = *end ? end + 1 : end) {
+		end = strchrnul(word, ',');
+		length = end - word;
+		if (length && word[length - 1] == '*')
+			found = !strncmp(info->name, word, length - 1);
+		else
+			found = length && strlen(info->name) == length &&
+				!strncmp(info->name, word, length);
+	}
+	mutex_unlock(&linger_mutex);
+	return found;
+}
 
 static unsigned int max_seen = 16384;
 module_param(max_seen, uint, 0644);
@@ -176,18 +292,137 @@ static void note(struct seen *seen, const struct record *record)
 	raw_spin_unlock_irqrestore(&seen->lock, flags);
 }
 
-/* What became of a reference that has been reported. */
+/*
+ * Stuck references belong to kinds. kinds_lock guards which to which: events take
+ * references out of them, in any context but NMI and under a reference's lock; scans
+ * put them in, and free a kind that has none. Only scans add kinds, or look at the list.
+ */
+static DEFINE_RAW_SPINLOCK(kinds_lock);
+static LIST_HEAD(kinds);
+static unsigned int nr_kinds;
+
+/**
+ * struct departure - what is to be told when a stuck reference is stuck no more
+ * @reports: how often its kind was reported, if it was the last of it; else 0
+ * @ended: how many of the kind have gone, this one included
+ */
+struct departure {
+	unsigned int	reports;
+	unsigned int	ended;
+};
+
+static struct departure leave_kind(struct seen *seen)
+{
+	struct departure departure = { };
+	struct stuck_kind *kind;
+	unsigned long flags;
+
+	/* Mostly none. Pairs with the WRITE_ONCE()s under the lock, which decide. */
+	if (!READ_ONCE(seen->kind))
+		return departure;
+	raw_spin_lock_irqsave(&kinds_lock, flags);
+	kind = seen->kind;
+	if (kind) {
+		WRITE_ONCE(seen->kind, NULL);
+		if (READ_ONCE(kind->reports))
+			kind->ended++;
+		if (!--kind->members) {
+			departure.reports = READ_ONCE(kind->reports);
+			departure.ended = kind->ended;
+			kind->ended = 0;
+			WRITE_ONCE(kind->reports, 0);
+		}
+	}
+	raw_spin_unlock_irqrestore(&kinds_lock, flags);
+	return departure;
+}
+
+static void join_kind(struct seen *seen, struct stuck_kind *kind)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&kinds_lock, flags);
+	kind->members++;
+	WRITE_ONCE(seen->kind, kind);
+	raw_spin_unlock_irqrestore(&kinds_lock, flags);
+}
+
+/* What became of a reference that was stuck: of the last of its kind only. */
 static void tell_end(struct seen *seen, const struct pcpuref_event *event,
 		     const char *end)
 {
-	unsigned int reports = xchg(&seen->reports, 0);
+	struct departure departure = leave_kind(seen);
+	char last[48] = "";
 
-	if (reports)
-		pr_warn("ref %s (id %llu) of module %s: %s after %lld.%03lld s (reported %u time%s)\n",
-			event->name, event->id, event->module, end,
-			div_s64(event->since_kill, USEC_PER_SEC),
-			div_s64(event->since_kill, USEC_PER_MSEC) % MSEC_PER_SEC,
-			reports, reports == 1 ? "" : "s");
+	if (!departure.reports)
+		return;
+	if (departure.ended > 1)
+		scnprintf(last, sizeof(last), ", the last of %u of its kind", departure.ended);
+	pr_warn("ref %s (id %llu) of module %s: %s after %lld.%03lld s (reported %u time%s%s)\n",
+		event->name, event->id, event->module, end,
+		div_s64(event->since_kill, USEC_PER_SEC),
+		div_s64(event->since_kill, USEC_PER_MSEC) % MSEC_PER_SEC,
+		departure.reports, departure.reports == 1 ? "" : "s", last);
+}
+
+/*
+ * Who called the function that initialises: from the stack of the event, for which
+ * nobody else pays. Kept by number until a scan sees the reference; when many come at
+ * once, that of some is lost.
+ */
+#define INITS_ORDER	10
+
+static struct init_by {
+	u64		id;
+	unsigned long	by[INIT_CALLERS];
+} inits[1 << INITS_ORDER];
+static DEFINE_RAW_SPINLOCK(inits_lock);
+
+#ifdef CONFIG_STACKTRACE
+static void note_init(const struct pcpuref_event *event)
+{
+	struct init_by *slot = &inits[hash_64(event->id, INITS_ORDER)];
+	unsigned long stack[16], flags;
+	unsigned int n, i, at;
+
+	n = stack_trace_save(stack, ARRAY_SIZE(stack), 1);
+	for (at = 0; at < n && stack[at] != event->caller; at++)
+		;
+	raw_spin_lock_irqsave(&inits_lock, flags);
+	slot->id = event->id;
+	for (i = 0; i < INIT_CALLERS; i++)
+		slot->by[i] = at + 1 + i < n ? stack[at + 1 + i] : 0;
+	raw_spin_unlock_irqrestore(&inits_lock, flags);
+}
+
+#else
+static void note_init(const struct pcpuref_event *event)
+{
+}
+#endif
+
+static void take_init(struct seen *seen)
+{
+	struct init_by *slot = &inits[hash_64(seen->id, INITS_ORDER)];
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&inits_lock, flags);
+	if (slot->id == seen->id)
+		memcpy(seen->init_by, slot->by, sizeof(seen->init_by));
+	raw_spin_unlock_irqrestore(&inits_lock, flags);
+}
+
+/* Release is about to be called, by this task if it is one. */
+static void note_release(struct seen *seen, const struct record *record)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&seen->lock, flags);
+	seen->release_at = record->time;
+	/* With interrupts off, also in a task; but not in one that is interrupted. */
+	seen->release_pid = in_task() ? record->pid : 0;
+	memcpy(seen->release_comm, record->comm, sizeof(seen->release_comm));
+	raw_spin_unlock_irqrestore(&seen->lock, flags);
 }
 
 /* This CPU's own. Pairs with the READ_ONCE() in stats_show(). */
@@ -220,6 +455,8 @@ static void on_event(void *data, const struct pcpuref_event *event)
 	struct seen *seen;
 
 	total(kind, event);
+	if (kind == INIT)
+		note_init(event);
 
 	rcu_read_lock();
 	seen = event->id ? xa_load(&all_seen, event->id) : NULL;
@@ -240,6 +477,8 @@ static void on_event(void *data, const struct pcpuref_event *event)
 
 		strscpy(record.comm, current->comm, sizeof(record.comm));
 		note(seen, &record);
+		if (kind == RELEASE)
+			note_release(seen, &record);
 		if (kind == RELEASE)
 			tell_end(seen, event, "released");
 		else if (kind == RESURRECT)
@@ -284,6 +523,17 @@ static unsigned int history_of(u64 id, struct record *to)
 	return n;
 }
 
+#define COUNT_SIZE	24
+
+/* Misuse may have made the count meaningless. */
+static const char *count_text(const struct pcpuref_info *info, char *text)
+{
+	if (info->count == LONG_MAX && info->state == PCPUREF_STATE_STUCK)
+		return "?";
+	scnprintf(text, COUNT_SIZE, "%ld", info->count);
+	return text;
+}
+
 #define RECORD_SIZE	288
 
 static const char *record_line(char *line, const struct record *record, u64 now)
@@ -301,13 +551,32 @@ static const char *record_line(char *line, const struct record *record, u64 now)
 	return line;
 }
 
+/* Of INIT_CALLERS; false if they are not known. */
+static bool init_by_of(u64 id, unsigned long *by)
+{
+	struct seen *seen;
+
+	by[0] = 0;
+	rcu_read_lock();
+	seen = xa_load(&all_seen, id);
+	if (seen)
+		memcpy(by, seen->init_by, sizeof(seen->init_by));
+	rcu_read_unlock();
+	return by[0];
+}
+
 /* Somebody has a reference dumped to the log: add its history. */
 static void on_dump(void *data, const struct pcpuref_event *event)
 {
+	unsigned long by[INIT_CALLERS];
 	struct record ring[HISTORY];
 	char line[RECORD_SIZE];
 	unsigned int i, n;
 	u64 now;
+
+	if (init_by_of(event->id, by))
+		pr_info("id=%llu initialised by way of %pS, %pS\n", event->id, (void *)by[0],
+			(void *)by[1]);
 
 	n = history_of(event->id, ring);
 	now = ktime_get_mono_fast_ns();
@@ -378,6 +647,7 @@ static struct seen *see(const struct pcpuref_info *info)
 		return NULL;
 	raw_spin_lock_init(&seen->lock);
 	seen->id = info->id;
+	take_init(seen);
 	note_past(seen, info);
 	if (xa_err(xa_store(&all_seen, info->id, seen, GFP_KERNEL | __GFP_NOWARN))) {
 		kfree(seen);
@@ -398,71 +668,294 @@ static void forget(struct seen *seen)
 	kfree_rcu(seen, rcu);
 }
 
-static bool is_stuck(const struct pcpuref_info *info, unsigned int *secs)
+/* Is it stuck in something, and for how many seconds? */
+static enum stuck is_stuck(struct seen *seen, const struct pcpuref_info *info,
+			   unsigned int *secs)
 {
 	unsigned int limit = READ_ONCE(stuck_secs);
+	u64 since = info->killed_at;
+	unsigned long flags;
+	enum stuck why;
 
-	if (!limit || !info->killed_at || info->state != PCPUREF_STATE_DYING)
-		return false;
-	*secs = div_u64(ktime_get_mono_fast_ns() - info->killed_at, NSEC_PER_SEC);
-	return *secs >= limit;
+	if (!limit || !info->killed_at)
+		return NOT_STUCK;
+	switch (info->state) {
+	case PCPUREF_STATE_DYING:
+		why = HELD;
+		break;
+	case PCPUREF_STATE_STUCK:
+		/* With a count of zero it has been released before. */
+		if (info->count != LONG_MAX)
+			return NOT_STUCK;
+		why = HOPELESS;
+		break;
+	case PCPUREF_STATE_RELEASING:
+		why = RELEASING;
+		raw_spin_lock_irqsave(&seen->lock, flags);
+		/* If that was before this module came: as of now. */
+		if (seen->release_at < info->killed_at) {
+			seen->release_at = ktime_get_mono_fast_ns();
+			seen->release_pid = 0;
+		}
+		since = seen->release_at;
+		raw_spin_unlock_irqrestore(&seen->lock, flags);
+		break;
+	default:
+		return NOT_STUCK;
+	}
+	*secs = div_u64(ktime_get_mono_fast_ns() - since, NSEC_PER_SEC);
+	return *secs >= limit ? why : NOT_STUCK;
 }
 
-static void report(struct seen *seen, const struct pcpuref_info *info, unsigned int secs)
+/* If it is not known who had it initialised, any will do. */
+static bool is_of_kind(const struct stuck_kind *kind, enum stuck why, const struct seen *seen,
+		       const struct pcpuref_info *info)
 {
-	unsigned int reports = READ_ONCE(seen->reports) + 1;
+	return kind->why == why && kind->line == info->line && kind->killer == info->killer &&
+	       (!seen->init_by[0] ||
+		!memcmp(kind->init_by, seen->init_by, sizeof(kind->init_by))) &&
+	       !strcmp(kind->function, info->function) && !strcmp(kind->file, info->file) &&
+	       !strcmp(kind->module, info->module);
+}
 
-	pr_warn("ref %s (id %llu) of module %s is stuck: killed %u s ago by %pS and not released, count %ld\n",
-		info->name, info->id, info->module, secs, (void *)info->killer,
-		info->count);
+/* More kinds than that are counted only. */
+#define KINDS_MAX	1024
+
+static struct stuck_kind *kind_of(enum stuck why, const struct seen *seen,
+				  const struct pcpuref_info *info)
+{
+	struct stuck_kind *kind;
+
+	lockdep_assert_held(&scan_mutex);
+	list_for_each_entry(kind, &kinds, node)
+		if (is_of_kind(kind, why, seen, info))
+			return kind;
+	if (nr_kinds >= KINDS_MAX)
+		return NULL;
+	kind = kzalloc(sizeof(*kind), GFP_KERNEL | __GFP_NOWARN);
+	if (!kind)
+		return NULL;
+	kind->why = why;
+	kind->line = info->line;
+	kind->killer = info->killer;
+	memcpy(kind->init_by, seen->init_by, sizeof(kind->init_by));
+	strscpy(kind->module, info->module, sizeof(kind->module));
+	strscpy(kind->file, info->file, sizeof(kind->file));
+	strscpy(kind->function, info->function, sizeof(kind->function));
+	list_add_tail(&kind->node, &kinds);
+	nr_kinds++;
+	return kind;
+}
+
+/* False if there is no memory to tell kinds apart. */
+static bool count_stuck(enum stuck why, struct seen *seen, const struct pcpuref_info *info,
+			unsigned int secs)
+{
+	struct stuck_kind *kind = kind_of(why, seen, info);
+
+	if (!kind)
+		return false;
+	if (!kind->found++ || secs > kind->secs) {
+		kind->oldest = *info;
+		kind->secs = secs;
+	}
+	/* Only scans set it, so it can only become NULL meanwhile. */
+	if (READ_ONCE(seen->kind) != kind) {
+		leave_kind(seen);
+		join_kind(seen, kind);
+	}
+	return true;
+}
+
+/* The task that called a release which has not returned: its stack, or its name. */
+static void show_releaser(u64 id)
+{
+	struct task_struct *task = NULL;
+	char comm[TASK_COMM_LEN] = "";
+	unsigned long flags;
+	struct seen *seen;
+	pid_t pid = 0;
+
+	rcu_read_lock();
+	seen = xa_load(&all_seen, id);
+	if (seen) {
+		raw_spin_lock_irqsave(&seen->lock, flags);
+		pid = seen->release_pid;
+		memcpy(comm, seen->release_comm, sizeof(comm));
+		raw_spin_unlock_irqrestore(&seen->lock, flags);
+	}
+	if (pid)
+		task = pid_task(find_vpid(pid), PIDTYPE_PID);
+	if (task)
+		get_task_struct(task);
+	rcu_read_unlock();
+
+	if (!pid)
+		pr_warn("id=%llu: which task runs it is not known\n", id);
+	else if (!task)
+		pr_warn("id=%llu: task %s/%d, which called it, is gone\n", id, comm, pid);
+	if (!task)
+		return;
+	pr_warn("id=%llu: it was called by task %s/%d, whose stack follows\n", id, comm, pid);
+	sched_show_task(task);
+	put_task_struct(task);
+}
+
+static void report(struct stuck_kind *kind)
+{
+	const struct pcpuref_info *info = &kind->oldest;
+	char text[COUNT_SIZE], more[48] = "";
+
+	if (kind->found > 1)
+		scnprintf(more, sizeof(more), " (the oldest of %u of its kind)", kind->found);
+	switch (kind->why) {
+	case HELD:
+		pr_warn("ref %s (id %llu) of module %s is stuck: killed %u s ago by %pS and not released, count %s%s\n",
+			info->name, info->id, info->module, kind->secs, (void *)info->killer,
+			count_text(info, text), more);
+		break;
+	case HOPELESS:
+		pr_warn("ref %s (id %llu) of module %s is stuck: killed %u s ago by %pS and will never be released, because of misuse: %s%s\n",
+			info->name, info->id, info->module, kind->secs, (void *)info->killer,
+			info->stuck_at ? pcpuref_misuse_name(info->stuck_misuse) :
+					 "(long forgotten)",
+			more);
+		break;
+	default:
+		pr_warn("ref %s (id %llu) of module %s is stuck: release %ps has not returned for %u s%s\n",
+			info->name, info->id, info->module, info->release, kind->secs, more);
+		show_releaser(info->id);
+	}
 	pcpuref_dump_id(info->id);
-	seen->killed_at = info->killed_at;
-	seen->next_report = secs + min_t(unsigned int, BACK_OFF_MAX,
-					 READ_ONCE(stuck_secs) << min(reports - 1, 16U));
-	WRITE_ONCE(seen->reports, reports);
+}
+
+/* Tell of the kinds whose time has come: some in full, and how many more. */
+static void report_kinds(unsigned int more)
+{
+	u64 now = div_u64(ktime_get_mono_fast_ns(), NSEC_PER_MSEC);
+	unsigned int reported = 0, more_kinds = 0, grown = 0, grown_kinds = 0;
+	struct stuck_kind *kind;
+
+	lockdep_assert_held(&scan_mutex);
+	list_for_each_entry(kind, &kinds, node) {
+		unsigned int reports = READ_ONCE(kind->reports);
+
+		if (!kind->found)
+			continue;
+		if (reports && now < kind->next) {
+			/* Twice as many as were told: once more, in short. */
+			if (kind->found / 2 >= kind->told) {
+				grown += kind->found - kind->told;
+				grown_kinds++;
+				kind->told = kind->found;
+			}
+			continue;
+		}
+		if (reported >= READ_ONCE(max_reports)) {
+			more += kind->found;
+			more_kinds++;
+			continue;
+		}
+		reported++;
+		report(kind);
+		kind->told = kind->found;
+		kind->next = now + MSEC_PER_SEC *
+			     min_t(u64, BACK_OFF_MAX,
+				   (u64)READ_ONCE(stuck_secs) << min(reports, 16U));
+		WRITE_ONCE(kind->reports, reports + 1);
+	}
+	if (more)
+		pr_warn("%u more refs are stuck, of %u more kinds\n", more, more_kinds);
+	if (grown)
+		pr_warn("%u more refs are stuck, of %u kinds that have been told\n", grown,
+			grown_kinds);
+}
+
+/* Those that no event has told of: release has returned, or they may linger now. */
+static void tell_unstuck(struct seen *seen)
+{
+	struct stuck_kind *kind = READ_ONCE(seen->kind);
+	struct departure departure;
+	enum stuck why;
+
+	if (!kind)
+		return;
+	/* Only this scan frees kinds. */
+	why = kind->why;
+	departure = leave_kind(seen);
+	if (departure.reports)
+		pr_warn("ref (id %llu): %s (reported %u time%s, the last of %u of its kind)\n",
+			seen->id, why == RELEASING ? "release has returned" :
+						     "is not stuck any more",
+			departure.reports, departure.reports == 1 ? "" : "s",
+			departure.ended);
+}
+
+static void free_kinds(void)
+{
+	struct stuck_kind *kind, *next;
+	unsigned long flags;
+	bool empty;
+
+	list_for_each_entry_safe(kind, next, &kinds, node) {
+		raw_spin_lock_irqsave(&kinds_lock, flags);
+		empty = !kind->members;
+		raw_spin_unlock_irqrestore(&kinds_lock, flags);
+		/* Nothing points to it, and only a scan could let something do so. */
+		if (empty) {
+			list_del(&kind->node);
+			nr_kinds--;
+			kfree(kind);
+		}
+	}
 }
 
 static void scan(void)
 {
 	static unsigned long scans;
 	struct pcpuref_walk walk = { };
-	unsigned int reported = 0, more = 0, secs;
+	unsigned int more = 0, lingering = 0, secs;
 	unsigned long start = jiffies;
 	struct pcpuref_info info;
+	struct stuck_kind *kind;
 	struct seen *seen;
+	enum stuck why;
 	unsigned long id;
 
 	mutex_lock(&scan_mutex);
 	scans++;
+	list_for_each_entry(kind, &kinds, node) {
+		kind->found = 0;
+		kind->secs = 0;
+	}
 	while (pcpuref_walk_next(&walk, &info)) {
 		cond_resched();
 		seen = see(&info);
 		if (!seen)
 			continue;
 		seen->scan = scans;
-		if (!is_stuck(&info, &secs))
+		why = is_stuck(seen, &info, &secs);
+		if (why == NOT_STUCK)
 			continue;
-		/* Another kill is another matter. */
-		if (seen->killed_at != info.killed_at) {
-			seen->next_report = 0;
-			WRITE_ONCE(seen->reports, 0);
+		if (may_linger(&info)) {
+			lingering++;
+			continue;
 		}
-		if (secs < seen->next_report)
-			continue;
-		if (reported < READ_ONCE(max_reports)) {
-			report(seen, &info, secs);
-			reported++;
-		} else {
+		seen->stuck_scan = scans;
+		if (!count_stuck(why, seen, &info, secs))
 			more++;
-		}
 	}
 	pcpuref_walk_end(&walk);
-	if (more)
-		pr_warn("%u more refs are stuck\n", more);
+	report_kinds(more);
 
-	xa_for_each(&all_seen, id, seen)
+	xa_for_each(&all_seen, id, seen) {
+		if (seen->stuck_scan != scans)
+			tell_unstuck(seen);
 		if (seen->scan != scans)
 			forget(seen);
+	}
+	free_kinds();
+	WRITE_ONCE(nr_lingering, lingering);
 	WRITE_ONCE(scan_took, jiffies - start);
 	mutex_unlock(&scan_mutex);
 }
@@ -532,17 +1025,6 @@ static void *table_start(struct seq_file *m, loff_t *pos)
 
 static void table_stop(struct seq_file *m, void *row)
 {
-}
-
-#define COUNT_SIZE	24
-
-/* Misuse may have made the count meaningless. */
-static const char *count_text(const struct pcpuref_info *info, char *text)
-{
-	if (info->count == LONG_MAX && info->state == PCPUREF_STATE_STUCK)
-		return "?";
-	scnprintf(text, COUNT_SIZE, "%ld", info->count);
-	return text;
 }
 
 #define TABLE_HEAD	"%12s %-28s %-20s %-9s %-9s %20s %12s %12s\n"
@@ -621,6 +1103,7 @@ static void show_counters(struct seq_file *m, const long *counts)
 static int ref_show(struct seq_file *m, void *unused)
 {
 	u64 id = *(u64 *)m->private;
+	unsigned long by[INIT_CALLERS];
 	struct record ring[HISTORY];
 	char line[RECORD_SIZE];
 	struct pcpuref_info info;
@@ -641,6 +1124,8 @@ static int ref_show(struct seq_file *m, void *unused)
 	seq_printf(m, "name         %s\n", info.name);
 	seq_printf(m, "module       %s\n", info.module);
 	seq_printf(m, "initialised  %s() at %s:%u\n", info.function, info.file, info.line);
+	if (init_by_of(id, by))
+		seq_printf(m, "by way of    %pS, %pS\n", (void *)by[0], (void *)by[1]);
 	seq_printf(m, "ref          %p\n", info.ref);
 	seq_printf(m, "release      %ps\n", info.release);
 	seq_printf(m, "flags        %#x\n", info.flags);
@@ -659,6 +1144,12 @@ static int ref_show(struct seq_file *m, void *unused)
 		seq_puts(m, "killed      ");
 		seq_secs(m, 5, info.killed_at, now);
 		seq_printf(m, " s ago by %pS\n", (void *)info.killer);
+	}
+	if (info.stuck_at) {
+		seq_puts(m, "stuck       ");
+		seq_secs(m, 5, info.stuck_at, now);
+		seq_printf(m, " s ago: %s by %pS\n", pcpuref_misuse_name(info.stuck_misuse),
+			   (void *)info.stuck_by);
 	}
 	show_counters(m, counts);
 	kvfree(counts);
@@ -703,6 +1194,7 @@ static int stats_show(struct seq_file *m, void *unused)
 	seq_printf(m, "bytes                      %llu\n", bytes);
 	seq_printf(m, "percpu_bytes               %llu\n", percpu_bytes);
 	seq_printf(m, "refs with history          %u\n", READ_ONCE(nr_seen));
+	seq_printf(m, "lingering                  %u\n", READ_ONCE(nr_lingering));
 	if (!have_events) {
 		seq_puts(m, "(no totals: this kernel has no tracepoints)\n");
 		return 0;
@@ -828,6 +1320,7 @@ static int __init pcpuref_watch_init(void)
 
 static void __exit pcpuref_watch_exit(void)
 {
+	struct stuck_kind *kind, *next;
 	struct seen *seen;
 	unsigned long id;
 
@@ -842,6 +1335,8 @@ static void __exit pcpuref_watch_exit(void)
 		kfree(seen);
 	}
 	xa_destroy(&all_seen);
+	list_for_each_entry_safe(kind, next, &kinds, node)
+		kfree(kind);
 }
 
 module_init(pcpuref_watch_init);

@@ -7,12 +7,14 @@
  *   churn MS		init and exit on all CPUs for so long
  *
  *   hold FIRST		get it, and forget to put it if killed meanwhile
+ *   slow FIRST		init with a release that waits for "go"
  *
  * and read from "id" the number of the reference last told of. Unloaded with
  * leave=1 it exits nothing.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/completion.h>
 #include <linux/jiffies.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
@@ -55,6 +57,56 @@ static noinline int do_lazy(struct pcpuref *ref)
 {
 	return pcpuref_init_named(ref, watched_release,
 				  PCPUREF_ALLOW_REINIT | PCPUREF_INIT_LAZY, GFP_KERNEL, "lazy");
+}
+
+static noinline int do_linger(struct pcpuref *ref)
+{
+	return pcpuref_init_named(ref, watched_release, PCPUREF_MAY_LINGER, GFP_KERNEL,
+				  "lingers");
+}
+
+/* A count of which a put too many is noticed at once. */
+static noinline int do_counted(struct pcpuref *ref)
+{
+	return pcpuref_init_named(ref, watched_release, PCPUREF_INIT_ATOMIC, GFP_KERNEL,
+				  "counted");
+}
+
+static DECLARE_COMPLETION(go);
+
+static noinline void slow_release(struct pcpuref *ref)
+{
+	wait_for_completion(&go);
+	/* No tail call: the stack is to have this function. */
+	barrier();
+}
+
+static noinline int do_slow(struct pcpuref *ref)
+{
+	return pcpuref_init_named(ref, slow_release, PCPUREF_RELEASE_WORK, GFP_KERNEL, "slow");
+}
+
+static int do_go(struct pcpuref *ref)
+{
+	complete(&go);
+	return 0;
+}
+
+/* Two that initialise by way of one helper. */
+static noinline int do_tea(struct pcpuref *ref)
+{
+	int err = do_init(ref);
+
+	barrier();
+	return err;
+}
+
+static noinline int do_coffee(struct pcpuref *ref)
+{
+	int err = do_init(ref);
+
+	barrier();
+	return err;
 }
 
 static noinline int do_get(struct pcpuref *ref)
@@ -144,7 +196,8 @@ static const struct {
 	{ "init", do_init }, { "lazy", do_lazy }, { "get", do_get }, { "put", do_put },
 	{ "kill", do_kill }, { "confirm", do_confirm }, { "wait", do_wait },
 	{ "reinit", do_reinit }, { "resurrect", do_resurrect }, { "atomic", do_atomic },
-	{ "hold", do_hold },
+	{ "hold", do_hold }, { "linger", do_linger }, { "counted", do_counted },
+	{ "slow", do_slow }, { "go", do_go }, { "tea", do_tea }, { "coffee", do_coffee },
 	{ "percpu", do_percpu }, { "exit", do_exit_ref }, { "dump", do_dump }, { "id", do_id },
 };
 
