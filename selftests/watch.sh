@@ -295,9 +295,11 @@ sleep 0.3
 why=$(take_slice)
 [ "$(said "is stuck:")" -eq 1 ] || why="$why $(said "is stuck:") reports, not 1"
 [ "$(said "2 more refs are stuck, of 2 more kinds")" -eq 1 ] || why="$why the rest is not told"
-sleep 1.2
+sleep 1.5
 why="$why$(take_slice)"
-[ "$(said "is stuck:")" -ge 3 ] || why="$why the others never have their turn"
+for which in 'ref watched .* by do_kill+' 'ref watched .* by do_confirm+' 'ref lazy .* by do_kill+'; do
+	grep -q "$which.* and not released" "$tmp/slice" || why="$why no turn for $which"
+done
 verdict rate_limit "$why"
 tell put 10 3
 sleep 0.2

@@ -834,10 +834,10 @@ static void report_kinds(unsigned int more)
 {
 	u64 now = div_u64(ktime_get_mono_fast_ns(), NSEC_PER_MSEC);
 	unsigned int reported = 0, more_kinds = 0, grown = 0, grown_kinds = 0;
-	struct stuck_kind *kind;
+	struct stuck_kind *kind, *next;
 
 	lockdep_assert_held(&scan_mutex);
-	list_for_each_entry(kind, &kinds, node) {
+	list_for_each_entry_safe(kind, next, &kinds, node) {
 		unsigned int reports = READ_ONCE(kind->reports);
 
 		if (!kind->found)
@@ -863,6 +863,8 @@ static void report_kinds(unsigned int more)
 			     min_t(u64, BACK_OFF_MAX,
 				   (u64)READ_ONCE(stuck_secs) << min(reports, 16U));
 		WRITE_ONCE(kind->reports, reports + 1);
+		/* Others first, the next time. If it is met again now, it is not due. */
+		list_move_tail(&kind->node, &kinds);
 	}
 	if (more)
 		pr_warn("%u more refs are stuck, of %u more kinds\n", more, more_kinds);
@@ -876,6 +878,7 @@ static void tell_unstuck(struct seen *seen)
 {
 	struct stuck_kind *kind = READ_ONCE(seen->kind);
 	struct departure departure;
+	char last[48] = "";
 	enum stuck why;
 
 	if (!kind)
@@ -883,12 +886,13 @@ static void tell_unstuck(struct seen *seen)
 	/* Only this scan frees kinds. */
 	why = kind->why;
 	departure = leave_kind(seen);
-	if (departure.reports)
-		pr_warn("ref (id %llu): %s (reported %u time%s, the last of %u of its kind)\n",
-			seen->id, why == RELEASING ? "release has returned" :
-						     "is not stuck any more",
-			departure.reports, departure.reports == 1 ? "" : "s",
-			departure.ended);
+	if (!departure.reports)
+		return;
+	if (departure.ended > 1)
+		scnprintf(last, sizeof(last), ", the last of %u of its kind", departure.ended);
+	pr_warn("ref (id %llu): %s (reported %u time%s%s)\n", seen->id,
+		why == RELEASING ? "release has returned" : "is not stuck any more",
+		departure.reports, departure.reports == 1 ? "" : "s", last);
 }
 
 static void free_kinds(void)
