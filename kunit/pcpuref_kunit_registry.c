@@ -518,6 +518,30 @@ static void pcpuref_registry_test_states_from_flags(struct kunit *test)
 	expect_shown(test, c, PCPUREF_MODE_ATOMIC, PCPUREF_STATE_STUCK, 0, 1);
 }
 
+static void note_state(struct counted *c)
+{
+	struct pcpuref_info info;
+
+	c->result = pcpuref_inspect(&c->ref, &info) ? (int)info.state : -1;
+}
+
+/* From zero until release has returned. And a flag that only others look at. */
+static void pcpuref_registry_test_releasing(struct kunit *test)
+{
+	const unsigned int flags = PCPUREF_INIT_ATOMIC | PCPUREF_MAY_LINGER;
+	struct counted *c = counted_new(test, flags);
+	struct pcpuref_info info;
+
+	c->on_release = note_state;
+	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, released(c), 1);
+	KUNIT_EXPECT_EQ(test, c->result, (int)PCPUREF_STATE_RELEASING);
+	KUNIT_EXPECT_STREQ(test, pcpuref_state_name(PCPUREF_STATE_RELEASING), "releasing");
+	expect_shown(test, c, PCPUREF_MODE_ATOMIC, PCPUREF_STATE_DEAD, 0, 1);
+	KUNIT_ASSERT_TRUE(test, pcpuref_inspect(&c->ref, &info));
+	KUNIT_EXPECT_EQ(test, info.flags, flags);
+}
+
 static void expect_sum(struct kunit *test, struct counted *c, long count)
 {
 	long *counts = kunit_kcalloc(test, nr_cpu_ids, sizeof(*counts), GFP_KERNEL);
@@ -966,6 +990,7 @@ static struct kunit_case pcpuref_registry_cases[] = {
 	KUNIT_CASE(pcpuref_registry_test_states_from_flags),
 	KUNIT_CASE(pcpuref_registry_test_counts),
 	KUNIT_CASE(pcpuref_registry_test_times),
+	KUNIT_CASE(pcpuref_registry_test_releasing),
 	KUNIT_CASE(pcpuref_registry_test_bytes),
 #ifdef CONFIG_TRACEPOINTS
 	KUNIT_CASE(pcpuref_registry_test_dump),
