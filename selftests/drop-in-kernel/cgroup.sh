@@ -137,9 +137,15 @@ at_once()
 	done
 }
 
+for group in "${cg%/*}" "$cg"; do
+	echo +io >"$group/cgroup.subtree_control"
+done
 step "created, attached, moved, killed, removed" one_by_one
 step "killed as a tree" whole_tree
 step "frozen and thawed" freezer
 step "controllers come and go under processes" controllers_come_and_go
 step "four at once" at_once
+for group in "$cg" "${cg%/*}"; do
+	echo -io >"$group/cgroup.subtree_control"
+done
 finish
