@@ -534,10 +534,16 @@ static noinline void report(const struct pcpuref_event *event, const char *by,
 		     what, event->name, event->release, count_text(event, text));
 }
 
-static bool first_report(struct pcpuref_data *d, enum pcpuref_misuse what)
+/* False if this reference has been reported for that before. */
+static bool describe_misuse(struct pcpuref_event *event, struct pcpuref_data *d,
+			    enum pcpuref_misuse what)
 {
 	/* Pairs with the WRITE_ONCE() in __pcpuref_orphan(): then names are gone. */
-	return READ_ONCE(d->ref) && !(atomic_fetch_or(BIT(what), &d->reported) & BIT(what));
+	if (!READ_ONCE(d->ref) || (atomic_fetch_or(BIT(what), &d->reported) & BIT(what)))
+		return false;
+	*event = describe(d, PCPUREF_STEP_MISUSE);
+	event->misuse = what;
+	return true;
 }
 
 void __pcpuref_misuse(struct pcpuref_data *d, enum pcpuref_misuse what,
@@ -545,11 +551,8 @@ void __pcpuref_misuse(struct pcpuref_data *d, enum pcpuref_misuse what,
 {
 	struct pcpuref_event event;
 
-	lockdep_assert_held(&d->lock);
-	if (!first_report(d, what))
+	if (!describe_misuse(&event, d, what))
 		return;
-	event = describe(d, PCPUREF_STEP_MISUSE);
-	event.misuse = what;
 	count(&event, d);
 	event.caller = caller;
 	report(&event, "caller=", (unsigned long)d->site);
@@ -565,10 +568,8 @@ void __pcpuref_misuse_unlocked(struct pcpuref_data *d, enum pcpuref_misuse what,
 {
 	struct pcpuref_event event;
 
-	if (!first_report(d, what))
+	if (!describe_misuse(&event, d, what))
 		return;
-	event = describe(d, PCPUREF_STEP_MISUSE);
-	event.misuse = what;
 	event.caller = caller;
 	event.counted = true;
 	/* What was so a moment ago, as far as this is a number at all. */
@@ -584,11 +585,8 @@ void __pcpuref_misuse_found(struct pcpuref_data *d, enum pcpuref_misuse what)
 {
 	struct pcpuref_event event;
 
-	lockdep_assert_held(&d->lock);
-	if (!first_report(d, what))
+	if (!describe_misuse(&event, d, what))
 		return;
-	event = describe(d, PCPUREF_STEP_MISUSE);
-	event.misuse = what;
 	count(&event, d);
 	event.finder = d->requester;
 	report(&event, d->live ? "found at the switch by " : "found at the kill by ",

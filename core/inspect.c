@@ -123,15 +123,14 @@ void __pcpuref_fill(struct pcpuref_data *d, struct pcpuref_info *info)
 	info->line = d->site->line;
 	info->mode = __pcpuref_mode(d);
 	info->state = state(d);
+	info->stuck_at = 0;
 	/* The counters are read once: the parts add up to the whole. */
 	if (info->state == PCPUREF_STATE_STUCK) {
 		info->count = __pcpuref_total(d);
 		info->shared = 0;
 		info->percpu = 0;
-		info->stuck_at = 0;
 		__pcpuref_cause(d->id, info);
 	} else {
-		info->stuck_at = 0;
 		info->shared = __pcpuref_shared(d);
 		info->percpu = __pcpuref_percpu(d);
 		info->count = info->shared + info->percpu;
@@ -283,21 +282,19 @@ static void print(const struct description *d)
 {
 	const struct pcpuref_info *info = &d->info;
 	u64 now = ktime_get_mono_fast_ns();
+	char counts[80] = "?";
 
 	pr_info("dump: id=%llu name=%s module=%s ref=%p release=%ps\n", info->id,
 		info->name, info->module, info->ref, info->release);
 	pr_info("dump: id=%llu initialised %llu ms ago in %s() at %s:%u, flags=%#x life=%u\n",
 		info->id, div_u64(now - info->created_at, NSEC_PER_MSEC),
 		info->function, info->file, info->line, info->flags, info->life);
-	if (info->count == LONG_MAX)
-		pr_info("dump: id=%llu mode=%s state=%s count=? bytes=%zu percpu_bytes=%zu\n",
-			info->id, pcpuref_mode_name(info->mode),
-			pcpuref_state_name(info->state), info->bytes, info->percpu_bytes);
-	else
-		pr_info("dump: id=%llu mode=%s state=%s count=%ld shared=%ld percpu=%ld bytes=%zu percpu_bytes=%zu\n",
-			info->id, pcpuref_mode_name(info->mode),
-			pcpuref_state_name(info->state), info->count, info->shared,
-			info->percpu, info->bytes, info->percpu_bytes);
+	if (info->count != LONG_MAX)
+		scnprintf(counts, sizeof(counts), "%ld shared=%ld percpu=%ld", info->count,
+			  info->shared, info->percpu);
+	pr_info("dump: id=%llu mode=%s state=%s count=%s bytes=%zu percpu_bytes=%zu\n",
+		info->id, pcpuref_mode_name(info->mode), pcpuref_state_name(info->state),
+		counts, info->bytes, info->percpu_bytes);
 	if (info->stuck_at)
 		pr_info("dump: id=%llu stuck since %llu ms: %s by %pS\n", info->id,
 			div_u64(now - info->stuck_at, NSEC_PER_MSEC),

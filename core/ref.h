@@ -248,20 +248,6 @@ static inline long __pcpuref_sum(const struct pcpuref_data *d)
 	return (long)sum;
 }
 
-/* How many references others than the core hold, as far as can be known now. */
-static inline long __pcpuref_held(const struct pcpuref_data *d)
-{
-	long count = atomic_long_read(&d->count);
-
-	lockdep_assert_held(&d->lock);
-
-	if (d->zero)
-		return 0;
-	if (d->biased)
-		count += __pcpuref_sum(d) - BIAS;
-	return count - d->initial - d->own;
-}
-
 /* The shared counter, as far as it means references of others than a switch. */
 static inline long __pcpuref_shared(const struct pcpuref_data *d)
 {
@@ -273,6 +259,14 @@ static inline long __pcpuref_shared(const struct pcpuref_data *d)
 static inline long __pcpuref_percpu(const struct pcpuref_data *d)
 {
 	return d->biased ? __pcpuref_sum(d) : 0;
+}
+
+/* How many references others than the core hold, as far as can be known now. */
+static inline long __pcpuref_held(const struct pcpuref_data *d)
+{
+	lockdep_assert_held(&d->lock);
+
+	return d->zero ? 0 : __pcpuref_shared(d) + __pcpuref_percpu(d) - d->initial;
 }
 
 /* What pcpuref_read() returns. */
