@@ -526,8 +526,10 @@ static noinline void report_token(enum pcpuref_misuse what, struct pcpuref *ref,
 				  unsigned long caller)
 {
 	struct pcpuref_info info = { .name = "(none)", .module = "(none)" };
+	bool counted;
 
 	pcpuref_inspect(ref, &info);
+	counted = info.state != PCPUREF_STATE_STUCK;
 	preempt_disable_notrace();
 	trace_pcpuref_misuse(&(struct pcpuref_event) {
 		.id = info.id,
@@ -539,9 +541,9 @@ static noinline void report_token(enum pcpuref_misuse what, struct pcpuref *ref,
 		.misuse = what,
 		.before = info.mode,
 		.after = info.mode,
-		.counted = info.state != PCPUREF_STATE_STUCK,
-		.count = info.count,
-		.shared = info.shared,
+		.counted = counted,
+		.count = counted ? info.count : -1,
+		.shared = counted ? info.shared : -1,
 		.percpu = info.percpu,
 		.since_kill = -1,
 		.caller = caller,
