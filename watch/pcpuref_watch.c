@@ -123,14 +123,10 @@ enum stuck { NOT_STUCK, HELD, HOPELESS, RELEASING };
  * struct stuck_kind - references that are stuck for one reason
  * @node: in the list of kinds (scan only, as what follows)
  * @why: what they are stuck in
- * @module: who initialised them
- * @file: where
- * @function: in which function
- * @line: and line
- * @init_by: and who had called that
- * @killer: who killed them
+ * @init_by: who called the function that initialised them
  * @found: how many this scan has found
- * @oldest: the first of those that was killed
+ * @oldest: the first of those that was killed; module, place of init and killer are
+ *	those of all
  * @secs: how long ago
  * @told: how many there were when that was last told
  * @next: when it is to be told again, in ms of the monotonic clock
@@ -141,12 +137,7 @@ enum stuck { NOT_STUCK, HELD, HOPELESS, RELEASING };
 struct stuck_kind {
 	struct list_head	node;
 	enum stuck		why;
-	char			module[PCPUREF_NAME_SIZE];
-	char			file[PCPUREF_NAME_SIZE];
-	char			function[PCPUREF_NAME_SIZE];
-	unsigned int		line;
 	unsigned long		init_by[INIT_CALLERS];
-	unsigned long		killer;
 	unsigned int		found;
 	struct pcpuref_info	oldest;
 	unsigned int		secs;
@@ -211,8 +202,8 @@ static unsigned int max_reports = 1;
 module_param(max_reports, uint, 0644);
 MODULE_PARM_DESC(max_reports, "Kinds of stuck references reported in full by one look, of which there are eight in stuck_secs (1)");
 
+/* Under the lock of this module's parameters. */
 static char linger[512];
-static DEFINE_MUTEX(linger_mutex);
 
 static int linger_set(const char *value, const struct kernel_param *kp)
 {
@@ -220,23 +211,16 @@ static int linger_set(const char *value, const struct kernel_param *kp)
 
 	if (length >= sizeof(linger))
 		return -ENOSPC;
-	mutex_lock(&linger_mutex);
 	strscpy(linger, value, sizeof(linger));
 	/* As echo writes it. */
 	if (length && linger[length - 1] == '\n')
 		linger[length - 1] = '\0';
-	mutex_unlock(&linger_mutex);
 	return 0;
 }
 
 static int linger_get(char *buf, const struct kernel_param *kp)
 {
-	int length;
-
-	mutex_lock(&linger_mutex);
-	length = scnprintf(buf, PAGE_SIZE, "%s\n", linger);
-	mutex_unlock(&linger_mutex);
-	return length;
+	return scnprintf(buf, PAGE_SIZE, "%s\n", linger);
 }
 
 static const struct kernel_param_ops linger_ops = {
@@ -255,7 +239,7 @@ static bool may_linger(const struct pcpuref_info *info)
 
 	if (info->flags & PCPUREF_MAY_LINGER)
 		return true;
-	mutex_lock(&linger_mutex);
+	kernel_param_lock(THIS_MODULE);
 	for (word = linger; *word && !found; word = *end ? end + 1 : end) {
 		end = strchrnul(word, ',');
 		length = end - word;
@@ -265,7 +249,7 @@ static bool may_linger(const struct pcpuref_info *info)
 			found = length && strlen(info->name) == length &&
 				!strncmp(info->name, word, length);
 	}
-	mutex_unlock(&linger_mutex);
+	kernel_param_unlock(THIS_MODULE);
 	return found;
 }
 
@@ -347,22 +331,32 @@ static void join_kind(struct seen *seen, struct stuck_kind *kind)
 	raw_spin_unlock_irqrestore(&kinds_lock, flags);
 }
 
+#define REPORTED_SIZE	80
+
+static const char *reported_text(const struct departure *departure, char *text)
+{
+	int n = scnprintf(text, REPORTED_SIZE, "reported %u time%s", departure->reports,
+			  departure->reports == 1 ? "" : "s");
+
+	if (departure->ended > 1)
+		scnprintf(text + n, REPORTED_SIZE - n, ", the last of %u of its kind",
+			  departure->ended);
+	return text;
+}
+
 /* What became of a reference that was stuck: of the last of its kind only. */
 static void tell_end(struct seen *seen, const struct pcpuref_event *event,
 		     const char *end)
 {
 	struct departure departure = leave_kind(seen);
-	char last[48] = "";
+	char text[REPORTED_SIZE];
 
-	if (!departure.reports)
-		return;
-	if (departure.ended > 1)
-		scnprintf(last, sizeof(last), ", the last of %u of its kind", departure.ended);
-	pr_warn("ref %s (id %llu) of module %s: %s after %lld.%03lld s (reported %u time%s%s)\n",
-		event->name, event->id, event->module, end,
-		div_s64(event->since_kill, USEC_PER_SEC),
-		div_s64(event->since_kill, USEC_PER_MSEC) % MSEC_PER_SEC,
-		departure.reports, departure.reports == 1 ? "" : "s", last);
+	if (departure.reports)
+		pr_warn("ref %s (id %llu) of module %s: %s after %lld.%03lld s (%s)\n",
+			event->name, event->id, event->module, end,
+			div_s64(event->since_kill, USEC_PER_SEC),
+			div_s64(event->since_kill, USEC_PER_MSEC) % MSEC_PER_SEC,
+			reported_text(&departure, text));
 }
 
 /*
@@ -477,14 +471,14 @@ static void on_event(void *data, const struct pcpuref_event *event)
 
 		strscpy(record.comm, current->comm, sizeof(record.comm));
 		note(seen, &record);
-		if (kind == RELEASE)
+		if (kind == RELEASE) {
 			note_release(seen, &record);
-		if (kind == RELEASE)
 			tell_end(seen, event, "released");
-		else if (kind == RESURRECT)
+		} else if (kind == RESURRECT) {
 			tell_end(seen, event, "resurrected");
-		else if (kind == EXIT)
+		} else if (kind == EXIT) {
 			tell_end(seen, event, "exited unreleased");
+		}
 	}
 	rcu_read_unlock();
 
@@ -711,11 +705,13 @@ static enum stuck is_stuck(struct seen *seen, const struct pcpuref_info *info,
 static bool is_of_kind(const struct stuck_kind *kind, enum stuck why, const struct seen *seen,
 		       const struct pcpuref_info *info)
 {
-	return kind->why == why && kind->line == info->line && kind->killer == info->killer &&
+	const struct pcpuref_info *of = &kind->oldest;
+
+	return kind->why == why && of->line == info->line && of->killer == info->killer &&
 	       (!seen->init_by[0] ||
 		!memcmp(kind->init_by, seen->init_by, sizeof(kind->init_by))) &&
-	       !strcmp(kind->function, info->function) && !strcmp(kind->file, info->file) &&
-	       !strcmp(kind->module, info->module);
+	       !strcmp(of->function, info->function) && !strcmp(of->file, info->file) &&
+	       !strcmp(of->module, info->module);
 }
 
 /* More kinds than that are counted only. */
@@ -736,12 +732,8 @@ static struct stuck_kind *kind_of(enum stuck why, const struct seen *seen,
 	if (!kind)
 		return NULL;
 	kind->why = why;
-	kind->line = info->line;
-	kind->killer = info->killer;
+	kind->oldest = *info;
 	memcpy(kind->init_by, seen->init_by, sizeof(kind->init_by));
-	strscpy(kind->module, info->module, sizeof(kind->module));
-	strscpy(kind->file, info->file, sizeof(kind->file));
-	strscpy(kind->function, info->function, sizeof(kind->function));
 	list_add_tail(&kind->node, &kinds);
 	nr_kinds++;
 	return kind;
@@ -878,7 +870,7 @@ static void tell_unstuck(struct seen *seen)
 {
 	struct stuck_kind *kind = READ_ONCE(seen->kind);
 	struct departure departure;
-	char last[48] = "";
+	char text[REPORTED_SIZE];
 	enum stuck why;
 
 	if (!kind)
@@ -886,13 +878,10 @@ static void tell_unstuck(struct seen *seen)
 	/* Only this scan frees kinds. */
 	why = kind->why;
 	departure = leave_kind(seen);
-	if (!departure.reports)
-		return;
-	if (departure.ended > 1)
-		scnprintf(last, sizeof(last), ", the last of %u of its kind", departure.ended);
-	pr_warn("ref (id %llu): %s (reported %u time%s%s)\n", seen->id,
-		why == RELEASING ? "release has returned" : "is not stuck any more",
-		departure.reports, departure.reports == 1 ? "" : "s", last);
+	if (departure.reports)
+		pr_warn("ref (id %llu): %s (%s)\n", seen->id,
+			why == RELEASING ? "release has returned" : "is not stuck any more",
+			reported_text(&departure, text));
 }
 
 static void free_kinds(void)
