@@ -7,9 +7,10 @@
 # of Debian's KERNEL (6.12); bench/native/main.c says how a process can run it.
 #
 # Prints a table, and writes it to bench-results/ below the cache or to the
-# folder $BENCH_OUT, as CSV, and with two threads or more a plot. ROUNDS (100) is how often each subject is measured,
-# THREADS (as many as there are CPUs) how many are at it at most. Fails if a
-# subject is missing or does not count as it should, never for a measured time.
+# folder $BENCH_OUT, as CSV, and with two threads or more a plot. ROUNDS (100) is how
+# often each subject is measured, THREADS (as many as there are CPUs) how many are at
+# it at most. Fails if a subject is missing or does not count as it should, never for
+# a measured time.
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
