@@ -18,6 +18,11 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 kdir=$1
 out=$2
 shift 2
+[ -e "$kdir/Makefile" ] || die "not a folder that modules can be built against: '$kdir'"
+# What is there is replaced.
+case $(realpath -m "$out")/ in
+"$top"/*) die "cannot build in the sources: $out" ;;
+esac
 
 subdirs=
 vars=
