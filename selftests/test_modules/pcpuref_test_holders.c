@@ -7,6 +7,7 @@
 
 #include <linux/interrupt.h>
 #include <linux/irq_work.h>
+#include <linux/random.h>
 #include <linux/workqueue.h>
 
 #include "pcpuref_holders.h"
@@ -18,6 +19,15 @@
 #endif
 
 #define ROUNDS	100
+
+/* The thread's result, or -1 if it does not end. */
+static int test_collect(struct test_thread *thread)
+{
+	int result = -1;
+
+	test_join(thread, TEST_PATIENCE_S, &result);
+	return result;
+}
 
 static void held_release(struct pcpuref *ref)
 {
@@ -236,6 +246,437 @@ static void interrupts(struct test *t)
 	end(t, &irq_ref, ROUNDS);
 }
 
+/* One place in balance from eight threads, while another one gets and never puts. */
+#define THREADS	8
+
+struct crowd {
+	struct test_thread	*threads[THREADS];
+	struct pcpuref		*ref;
+	atomic_t		next;
+	int			leaker;
+};
+
+/* So many hold at once that a fixed number of them does not suffice. */
+static noinline void balanced_long(struct pcpuref *ref, bool sleep)
+{
+	pcpuref_get(ref);
+	if (sleep)
+		usleep_range(100, 200);
+	pcpuref_put(ref);
+	barrier();
+}
+
+static noinline void forgets(struct pcpuref *ref)
+{
+	pcpuref_get(ref);
+	barrier();
+}
+
+static int crowd_member(void *arg)
+{
+	struct crowd *crowd = arg;
+	int me = atomic_inc_return(&crowd->next) - 1;
+	int i;
+
+	for (i = 0; i < 20 * ROUNDS; i++) {
+		balanced_long(crowd->ref, i % 8 == 0);
+		if (me == crowd->leaker && i == 7 * ROUNDS)
+			forgets(crowd->ref);
+	}
+	return 0;
+}
+
+/* @leaker: one of the threads, or -1 for another task. */
+static void crowd(struct test *t, int leaker)
+{
+	struct crowd crowd = { .leaker = leaker };
+	struct pcpuref ref;
+	int i;
+
+	if (!begin(t, &ref))
+		return;
+	crowd.ref = &ref;
+	for (i = 0; i < THREADS; i++)
+		crowd.threads[i] = test_start(crowd_member, &crowd, -1);
+	if (leaker < 0)
+		forgets(&ref);
+	for (i = 0; i < THREADS; i++)
+		EXPECT_EQ(t, test_collect(crowd.threads[i]), 0);
+	pcpuref_dump(&ref);
+	end(t, &ref, 1);
+}
+
+static void leak_beside_a_crowd(struct test *t)
+{
+	crowd(t, -1);
+}
+
+static void leak_in_a_crowd(struct test *t)
+{
+	crowd(t, 3);
+}
+
+/* The outer one is right; the inner one leaks on its error path. */
+static noinline int inner(struct pcpuref *ref, bool fail)
+{
+	pcpuref_get(ref);
+	if (fail)
+		return -ENODEV;
+	pcpuref_put(ref);
+	return 0;
+}
+
+static noinline void outer(struct pcpuref *ref, bool call, bool fail)
+{
+	pcpuref_get(ref);
+	if (call && inner(ref, fail))
+		barrier();
+	pcpuref_put(ref);
+	barrier();
+}
+
+static void inner_leaks(struct test *t)
+{
+	struct pcpuref ref;
+	int i;
+
+	if (!begin(t, &ref))
+		return;
+	for (i = 0; i < 10 * ROUNDS; i++)
+		outer(&ref, true, i == 3 * ROUNDS + 1);
+	pcpuref_dump(&ref);
+	end(t, &ref, 1);
+}
+
+/* With something that differs, or the compiler makes one function of them. */
+#define WRAPPED(name)							\
+static noinline void wrapped_##name(struct pcpuref *ref)		\
+{									\
+	pcpuref_##name(ref);						\
+	asm volatile("# " #name ::: "memory");				\
+}
+
+#define pcpuref_get_outer	pcpuref_get
+#define pcpuref_get_inner	pcpuref_get
+#define pcpuref_put_outer	pcpuref_put
+#define pcpuref_put_inner	pcpuref_put
+
+WRAPPED(get_outer)
+WRAPPED(get_inner)
+WRAPPED(put_outer)
+WRAPPED(put_inner)
+
+/* @alone: the outer one does not always call the inner one */
+static void wrapped(struct test *t, bool alone)
+{
+	struct pcpuref ref;
+	int i;
+
+	if (!begin(t, &ref))
+		return;
+	for (i = 0; i < 10 * ROUNDS; i++) {
+		wrapped_get_outer(&ref);
+		if (!alone || i % 10) {
+			wrapped_get_inner(&ref);
+			if (i != 3 * ROUNDS + 1)
+				wrapped_put_inner(&ref);
+		}
+		wrapped_put_outer(&ref);
+	}
+	pcpuref_dump(&ref);
+	end(t, &ref, 1);
+}
+
+static void wrapped_inner_leaks(struct test *t)
+{
+	wrapped(t, false);
+}
+
+static void wrapped_inner_leaks_once_alone(struct test *t)
+{
+	wrapped(t, true);
+}
+
+/* The usual helper, of which one caller forgets the put. */
+static noinline bool look_up(struct pcpuref *ref)
+{
+	bool found;
+
+	rcu_read_lock();
+	found = pcpuref_tryget_live(ref);
+	rcu_read_unlock();
+	return found;
+}
+
+static noinline void careful(struct pcpuref *ref)
+{
+	if (look_up(ref))
+		pcpuref_put(ref);
+	barrier();
+}
+
+static noinline void forgetful(struct pcpuref *ref, bool forget)
+{
+	if (look_up(ref) && !forget)
+		pcpuref_put(ref);
+	barrier();
+}
+
+static void helper_of_two(struct test *t)
+{
+	struct pcpuref ref;
+	int i;
+
+	if (!begin(t, &ref))
+		return;
+	for (i = 0; i < ROUNDS; i++) {
+		careful(&ref);
+		forgetful(&ref, i == 50);
+		careful(&ref);
+	}
+	pcpuref_dump(&ref);
+	end(t, &ref, 1);
+}
+
+/* A put too many, that nobody notices before the kill. */
+static noinline void puts_twice(struct pcpuref *ref, bool twice)
+{
+	pcpuref_get(ref);
+	barrier();
+	pcpuref_put(ref);
+	if (twice)
+		pcpuref_put(ref);
+	barrier();
+}
+
+static void put_twice(struct test *t)
+{
+	static struct pcpuref ref;
+	char by[40];
+	int i;
+
+	if (!begin(t, &ref))
+		return;
+	for (i = 0; i < ROUNDS; i++) {
+		balanced_one(&ref);
+		puts_twice(&ref, i == 20);
+		balanced_two(&ref);
+	}
+	scnprintf(by, sizeof(by), "found at the kill by %s", __func__);
+	test_expect_report("put without a reference", "held", held_release, by);
+	EXPECT_EQ(t, pcpuref_kill_and_wait(&ref), -ENOTRECOVERABLE);
+	pcpuref_exit(&ref);
+}
+
+/* Lent to pcpuref_test_borrower, which goes without giving it back. */
+struct pcpuref pcpuref_test_lent;
+EXPORT_SYMBOL_GPL(pcpuref_test_lent);
+
+static void lend(struct test *t)
+{
+	begin(t, &pcpuref_test_lent);
+}
+
+static void lent_to_whom(struct test *t)
+{
+	pcpuref_dump(&pcpuref_test_lent);
+}
+
+static void take_back(struct test *t)
+{
+	end(t, &pcpuref_test_lent, 2);
+}
+
+/* More tasks at once than a small store has room for. */
+static int hold_for_a_while(void *arg)
+{
+	struct crowd *crowd = arg;
+
+	pcpuref_get(crowd->ref);
+	barrier();
+	atomic_inc(&crowd->next);
+	while (atomic_read(&crowd->next) < THREADS)
+		usleep_range(500, 1000);
+	/* Here all have one. */
+	pcpuref_put(crowd->ref);
+	barrier();
+	return 0;
+}
+
+static void many_tasks(struct test *t)
+{
+	struct crowd crowd = { };
+	struct pcpuref refs[4];
+	int i, j;
+
+	for (i = 0; i < ARRAY_SIZE(refs); i++)
+		if (!begin(t, &refs[i]))
+			return;
+	/* One task keeps some of each, so that the store is full. */
+	for (i = 0; i < ARRAY_SIZE(refs); i++) {
+		balanced_one(&refs[i]);
+		forgets(&refs[i]);
+		leaky(&refs[i], true);
+	}
+	for (i = 0; i < ARRAY_SIZE(refs); i++) {
+		crowd.ref = &refs[i];
+		atomic_set(&crowd.next, 0);
+		for (j = 0; j < THREADS; j++)
+			crowd.threads[j] = test_start(hold_for_a_while, &crowd, -1);
+		for (j = 0; j < THREADS; j++)
+			EXPECT_EQ(t, test_collect(crowd.threads[j]), 0);
+	}
+	for (i = 0; i < ARRAY_SIZE(refs); i++) {
+		pcpuref_dump(&refs[i]);
+		end(t, &refs[i], 2);
+	}
+}
+
+/*
+ * Soak: threads that get and put at random, in any order, and forget some. Each site has
+ * a place of its own where it is put. Or, when it is "mixed", sites 4 and 5 are put by
+ * other threads, and 6 and 7 in one place. What is really out is told in the log, and
+ * holders.sh compares.
+ *
+ * A task that has forgotten one goes on to put what others have handed to it. That can
+ * be told from its own only when it is known what is put there: so if it is mixed, the
+ * first half of the steps is without leaks.
+ */
+#define SITES		8
+#define STACK		6
+#define SOAK_STEPS	2000
+
+#define SOAK_GET(nr)							\
+static noinline void soak_get_##nr(struct pcpuref *ref)			\
+{									\
+	pcpuref_get(ref);						\
+	asm volatile("# get " #nr ::: "memory");			\
+}
+
+#define SOAK_PUT(nr)							\
+static noinline void soak_put_##nr(struct pcpuref *ref)			\
+{									\
+	pcpuref_put(ref);						\
+	asm volatile("# put " #nr ::: "memory");			\
+}
+
+SOAK_GET(0) SOAK_GET(1) SOAK_GET(2) SOAK_GET(3)
+SOAK_GET(4) SOAK_GET(5) SOAK_GET(6) SOAK_GET(7)
+SOAK_PUT(0) SOAK_PUT(1) SOAK_PUT(2) SOAK_PUT(3)
+SOAK_PUT(4) SOAK_PUT(5) SOAK_PUT(6) SOAK_PUT(7)
+
+static void (*const soak_gets[SITES])(struct pcpuref *ref) = {
+	soak_get_0, soak_get_1, soak_get_2, soak_get_3,
+	soak_get_4, soak_get_5, soak_get_6, soak_get_7,
+};
+
+static void (*const soak_puts[SITES])(struct pcpuref *ref) = {
+	soak_put_0, soak_put_1, soak_put_2, soak_put_3,
+	soak_put_4, soak_put_5, soak_put_6, soak_put_7,
+};
+
+static unsigned int soak_seed = 1;
+module_param(soak_seed, uint, 0644);
+MODULE_PARM_DESC(soak_seed, "What the soak begins with");
+
+struct soak {
+	struct pcpuref	ref;
+	atomic_t	next;
+	atomic_t	handed[SITES];
+	atomic_t	leaked[SITES];
+	bool		leaks;
+	bool		mixed;
+};
+
+static bool is_handed_over(const struct soak *soak, unsigned int site)
+{
+	return soak->mixed && (site == 4 || site == 5);
+}
+
+static void soak_give_back(struct soak *soak, struct rnd_state *random, unsigned int step,
+			   unsigned int site)
+{
+	if (soak->leaks && (!soak->mixed || step > SOAK_STEPS / 2) &&
+	    !(prandom_u32_state(random) % 500))
+		atomic_inc(&soak->leaked[site]);
+	else
+		soak_puts[soak->mixed && site == 7 ? 6 : site](&soak->ref);
+}
+
+static int soak_thread(void *arg)
+{
+	unsigned int stack[STACK], depth = 0, i, site, n;
+	struct soak *soak = arg;
+	struct rnd_state random;
+
+	prandom_seed_state(&random, soak_seed * 1000 + atomic_inc_return(&soak->next));
+	for (i = 0; i < SOAK_STEPS; i++) {
+		site = prandom_u32_state(&random) % SITES;
+		if (prandom_u32_state(&random) % 2) {
+			if (is_handed_over(soak, site)) {
+				soak_gets[site](&soak->ref);
+				atomic_inc(&soak->handed[site]);
+			} else if (depth < STACK) {
+				soak_gets[site](&soak->ref);
+				stack[depth++] = site;
+			}
+		} else if (depth) {
+			n = prandom_u32_state(&random) % depth;
+			site = stack[n];
+			stack[n] = stack[--depth];
+			soak_give_back(soak, &random, i, site);
+		} else if (is_handed_over(soak, site) &&
+			   atomic_dec_if_positive(&soak->handed[site]) >= 0) {
+			soak_give_back(soak, &random, i, site);
+		}
+		if (!(i % 64))
+			cond_resched();
+	}
+	while (depth)
+		soak_give_back(soak, &random, i, stack[--depth]);
+	return 0;
+}
+
+static void soak_with(struct test *t, bool leaks, bool mixed)
+{
+	static struct soak soak;
+	struct test_thread *threads[4];
+	unsigned int i, left = 0;
+
+	memset(&soak, 0, sizeof(soak));
+	soak.leaks = leaks;
+	soak.mixed = mixed;
+	if (!begin(t, &soak.ref))
+		return;
+	for (i = 0; i < ARRAY_SIZE(threads); i++)
+		threads[i] = test_start(soak_thread, &soak, -1);
+	for (i = 0; i < ARRAY_SIZE(threads); i++)
+		EXPECT_EQ(t, test_collect(threads[i]), 0);
+	for (i = 0; i < SITES; i++) {
+		while (atomic_dec_if_positive(&soak.handed[i]) >= 0)
+			soak_puts[i](&soak.ref);
+		pr_info("truth: soak_get_%u %d\n", i, atomic_read(&soak.leaked[i]));
+		left += atomic_read(&soak.leaked[i]);
+	}
+	pcpuref_dump(&soak.ref);
+	end(t, &soak.ref, left);
+}
+
+static void soak(struct test *t)
+{
+	soak_with(t, false, true);
+}
+
+static void soak_own_leaks(struct test *t)
+{
+	soak_with(t, true, false);
+}
+
+static void soak_that_leaks(struct test *t)
+{
+	soak_with(t, true, true);
+}
+
 static noinline void take_token(struct pcpuref *ref, struct pcpuref_token *token)
 {
 	pcpuref_get_tracked(ref, token, GFP_KERNEL);
@@ -324,31 +765,56 @@ static void token_of_an_earlier_life(struct test *t)
 	end(t, &ref, 0);
 }
 
-/* What a get and a put cost with accounts; not judged. */
+/* What a get and a put cost with accounts, alone and beside another CPU; not judged. */
+#define COST_ROUNDS	100000
+
+static int noted_pairs(void *arg)
+{
+	struct crowd *crowd = arg;
+	int i;
+
+	/* All begin together. */
+	atomic_dec(&crowd->next);
+	while (atomic_read(&crowd->next) > 0)
+		cpu_relax();
+	for (i = 0; i < COST_ROUNDS; i++) {
+		pcpuref_get(crowd->ref);
+		pcpuref_put(crowd->ref);
+	}
+	return 0;
+}
+
+static u64 time_of_pairs(struct test *t, struct pcpuref *ref, int threads)
+{
+	struct crowd crowd = { .ref = ref };
+	u64 start = ktime_get_ns();
+	int i;
+
+	atomic_set(&crowd.next, threads);
+	for (i = 0; i < threads; i++)
+		crowd.threads[i] = test_start(noted_pairs, &crowd, i);
+	for (i = 0; i < threads; i++)
+		EXPECT_EQ(t, test_collect(crowd.threads[i]), 0);
+	return div_u64(ktime_get_ns() - start, COST_ROUNDS);
+}
+
 static void cost(struct test *t)
 {
-	const int rounds = 100000;
 	struct pcpuref ref;
-	u64 start, bare, noted;
+	u64 start, bare;
 	int i;
 
 	if (!begin(t, &ref))
 		return;
 	start = ktime_get_ns();
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; i < COST_ROUNDS; i++) {
 		(pcpuref_get_many)(&ref, 1);
 		(pcpuref_put_many)(&ref, 1);
 	}
-	bare = ktime_get_ns() - start;
-	start = ktime_get_ns();
-	for (i = 0; i < rounds; i++) {
-		pcpuref_get(&ref);
-		pcpuref_put(&ref);
-	}
-	noted = ktime_get_ns() - start;
-	pr_info("a pair takes %llu ns, with accounts %llu ns\n", div_u64(bare, rounds),
-		div_u64(noted, rounds));
-	EXPECT(t, bare && noted);
+	bare = div_u64(ktime_get_ns() - start, COST_ROUNDS);
+	pr_info("a pair takes %llu ns, with accounts %llu ns\n", bare, time_of_pairs(t, &ref, 1));
+	if (num_online_cpus() > 1)
+		pr_info("on two CPUs at once a pair takes %llu ns\n", time_of_pairs(t, &ref, 2));
 	end(t, &ref, 0);
 }
 
@@ -360,6 +826,20 @@ static const struct test_case cases[] = {
 	TEST_CASE("all_kinds", all_kinds),
 	TEST_CASE("scopes", scopes),
 	TEST_CASE("interrupts", interrupts),
+	TEST_CASE("leak_beside_a_crowd", leak_beside_a_crowd),
+	TEST_CASE("leak_in_a_crowd", leak_in_a_crowd),
+	TEST_CASE("inner_leaks", inner_leaks),
+	TEST_CASE("wrapped_inner_leaks", wrapped_inner_leaks),
+	TEST_CASE("wrapped_inner_leaks_once_alone", wrapped_inner_leaks_once_alone),
+	TEST_CASE("helper_of_two", helper_of_two),
+	TEST_CASE("put_twice", put_twice),
+	TEST_CASE("lend", lend),
+	TEST_CASE("lent_to_whom", lent_to_whom),
+	TEST_CASE("take_back", take_back),
+	TEST_CASE("many_tasks", many_tasks),
+	TEST_CASE("soak", soak),
+	TEST_CASE("soak_own_leaks", soak_own_leaks),
+	TEST_CASE("soak_that_leaks", soak_that_leaks),
 	TEST_CASE("tokens", tokens),
 	TEST_CASE("token_misuse", token_misuse),
 	TEST_CASE("token_left_at_exit", token_left_at_exit),
