@@ -78,12 +78,15 @@ else
 	id=$(sed -n 's/.*ref &leaky.ref (id \([0-9]*\)) .* is stuck.*/\1/p' "$log" | head -n 1)
 fi
 
-if grep -q "id=$id holder: queue_query[.a-z0-9]*+.* \[pcpuref_stuck\] outstanding=1 " "$log"; then
-	pass "the call site is named: queue_query"
+# All take it in queue_find(): whoever called that is to be told too, and nobody else.
+if grep -A 1 "id=$id holder: queue_find[.a-z0-9]*+.* \[pcpuref_stuck\] outstanding=1 " "$log" |
+	grep -q "id=$id  *called by queue_query[.a-z0-9]*+"; then
+	pass "the call site is named: queue_find, called by queue_query"
 else
 	fail "queue_query is not named"
 fi
-if grep "id=$id holder: " "$log" | grep -v 'holder: queue_query[.a-z0-9]*+'; then
+if grep -E "id=$id (holder: |  *(called by|perhaps) )" "$log" |
+	grep -Ev '(holder: queue_find|called by queue_query)[.a-z0-9]*\+'; then
 	fail "another call site is accused"
 else
 	pass "no other call site is accused"

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A client with a bug, for "make demo-stuck". Two queues serve requests, in the
- * same functions; each request holds a reference to its queue:
+ * same functions; each request holds a reference to its queue, which queue_find()
+ * takes for all of them:
  *
- *   queue_submit()	takes one that the worker puts when the request is done
- *   queue_query()	takes one and puts it; on an error path it forgets to
- *   queue_flush()	takes one and puts it
+ *   queue_submit()	leaves it to the worker, who puts it when the request is done
+ *   queue_query()	puts it; on an error path it forgets to
+ *   queue_flush()	puts it
  *
  * The error occurs once, in the queue "leaky", which is then killed and never
  * released. "sound" is killed and reinitialised all the time, and has no error.
@@ -40,6 +41,7 @@ struct queue {
 };
 
 static struct queue leaky, sound;
+static struct queue *queues[] = { &leaky, &sound };
 static struct task_struct *driver;
 
 static void queue_release(struct pcpuref *ref)
@@ -53,17 +55,34 @@ static void queue_complete(struct work_struct *work)
 	pcpuref_put(&queue->ref);
 }
 
-static noinline bool queue_submit(struct queue *queue)
+/* Pairs with pcpuref_put(&queue->ref). */
+static noinline struct queue *queue_find(unsigned int nr)
 {
-	if (!pcpuref_tryget_live(&queue->ref))
+	struct queue *queue;
+
+	rcu_read_lock();
+	queue = READ_ONCE(queues[nr]);
+	if (!pcpuref_tryget_live_rcu(&queue->ref))
+		queue = NULL;
+	rcu_read_unlock();
+	return queue;
+}
+
+static noinline bool queue_submit(unsigned int nr)
+{
+	struct queue *queue = queue_find(nr);
+
+	if (!queue)
 		return false;
 	schedule_work(&queue->request);
 	return true;
 }
 
-static noinline int queue_query(struct queue *queue, bool error)
+static noinline int queue_query(unsigned int nr, bool error)
 {
-	if (!pcpuref_tryget_live(&queue->ref))
+	struct queue *queue = queue_find(nr);
+
+	if (!queue)
 		return -ENODEV;
 	if (error && !strcmp(leak, "query")) {
 		queue->leaked++;
@@ -73,9 +92,11 @@ static noinline int queue_query(struct queue *queue, bool error)
 	return 0;
 }
 
-static noinline int queue_flush(struct queue *queue, bool error)
+static noinline int queue_flush(unsigned int nr, bool error)
 {
-	if (!pcpuref_tryget_live(&queue->ref))
+	struct queue *queue = queue_find(nr);
+
+	if (!queue)
 		return -ENODEV;
 	if (error && !strcmp(leak, "flush")) {
 		queue->leaked++;
@@ -85,17 +106,17 @@ static noinline int queue_flush(struct queue *queue, bool error)
 	return 0;
 }
 
-static void queue_serve(struct queue *queue)
+static void queue_serve(unsigned int nr)
 {
 	unsigned int i;
 
 	for (i = 0; i < REQUESTS; i++) {
-		bool error = queue->fails && i == FATEFUL;
+		bool error = queues[nr]->fails && i == FATEFUL;
 
-		queue_submit(queue);
-		queue_query(queue, error);
-		queue_flush(queue, error);
-		flush_work(&queue->request);
+		queue_submit(nr);
+		queue_query(nr, error);
+		queue_flush(nr, error);
+		flush_work(&queues[nr]->request);
 		cond_resched();
 	}
 }
@@ -104,11 +125,11 @@ static int drive(void *unused)
 {
 	unsigned int lives = 0;
 
-	queue_serve(&leaky);
+	queue_serve(0);
 	pr_info("kill leaky\n");
 	pcpuref_kill(&leaky.ref);
 	while (!kthread_should_stop()) {
-		queue_serve(&sound);
+		queue_serve(1);
 		/* With its error, it would be waited for in vain. */
 		if (pcpuref_kill_and_wait_timeout(&sound.ref, HZ) || !pcpuref_reinit(&sound.ref))
 			break;
