@@ -77,8 +77,8 @@ verdict nobody_after_work "$(nobody '&mddev->active_io')$(nobody '&mddev->writes
 
 # The array is active and stays so: the data is what the member holds. Its reference
 # was taken by md_account_bio(); md_handle_request() has taken one before and put it
-# since. To the account, a put undoes the task's latest get: it may name either.
-carriers='\(md_account_bio\|md_handle_request\)'
+# since, which is not to be named.
+carriers=md_account_bio
 echo 0 >$md/safe_mode_delay
 dd if=/dev/zero of=/dev/md0 bs=4k count=1 oflag=direct 2>/dev/null
 why=$(tool dmsetup suspend --nolockfs --noudevsync member1) || :
