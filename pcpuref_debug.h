@@ -7,35 +7,25 @@
 #ifndef PCPUREF_DEBUG_H
 #define PCPUREF_DEBUG_H
 
-/**
- * struct pcpuref_call - a get or put in the source
- * @function: that it is in
- * @line: where
+/*
+ * Account a get that has succeeded, or a put that is to follow. @call: what the
+ * compiler may make several calls of is told by one address.
  */
-struct pcpuref_call {
-	const char	*function;
-	unsigned int	line;
-};
-
-/* Account a get that has succeeded, or a put that is to follow. */
-void __pcpuref_note_get(struct pcpuref *ref, unsigned long nr,
-			const struct pcpuref_call *call, unsigned long caller);
-void __pcpuref_note_put(struct pcpuref *ref, unsigned long nr,
-			const struct pcpuref_call *call, unsigned long caller);
+void __pcpuref_note_get(struct pcpuref *ref, unsigned long nr, const void *call,
+			unsigned long caller);
+void __pcpuref_note_put(struct pcpuref *ref, unsigned long nr, const void *call,
+			unsigned long caller);
 
 #ifdef PCPUREF_DEBUG
 /*
  * Each call stands where the client's does, so that the return address names
  * it; the barrier() keeps it from becoming a jump. _RET_IP_ is who has called the
- * client's function, for helpers that all use. The compiler may make several calls of
- * one, and inline it: what it is in the source tells that. A get is noted while it is
+ * client's function, for helpers that all use. A get is noted while it is
  * held, and a put before it is given up: a note never outlives the reference.
  */
 #define __pcpuref_note(what, ref, nr)					\
 ({									\
-	static const struct pcpuref_call __call = {			\
-		.function = __func__, .line = __LINE__,			\
-	};								\
+	static const char __call;					\
 									\
 	__pcpuref_note_##what(ref, nr, &__call, _RET_IP_);		\
 })

@@ -54,11 +54,6 @@
 #include "pcpuref.h"
 #include "pcpuref_debug.h"
 
-#define WAYS		8
-
-/* Buckets that have one reference's accounts. */
-#define SPAN		32
-
 /*
  * Puts of references that were handed over are looked into often enough to find out what
  * is put there, and too seldom to be noticed: the first ones, and then one in so many.
@@ -85,27 +80,16 @@ struct bucket {
 static struct bucket *buckets;
 static unsigned int nr_buckets;
 static unsigned int span;
-/* One for each SPAN: something may be there. Pairs with itself, sooner or later. */
-static bool *in_use;
 static atomic_long_t lost;
-
-/* Out of a bucket and not in another one yet. Under suspects_lock. */
-static struct {
-	const struct pcpuref	*ref;
-	long			count;
-	place_t			place;
-} moved[WAYS * SLOTS];
-static unsigned int nr_moved;
 
 static unsigned int first_bucket(const struct pcpuref *ref)
 {
-	/* Both are powers of two. */
-	return hash_ptr(ref, 32) & (nr_buckets - span);
+	return hash_ptr(ref, 16) * span % nr_buckets;
 }
 
 static struct bucket *bucket_of(const struct pcpuref *ref, const void *who)
 {
-	return &buckets[first_bucket(ref) + (hash_long((unsigned long)who, 32) & (span - 1))];
+	return &buckets[first_bucket(ref) + hash_long((unsigned long)who, 16) % span];
 }
 
 /* In whose name what an interrupt does is accounted, and what nobody's is. */
@@ -151,7 +135,6 @@ static struct pcpuref_account *new_account(struct bucket *bucket, const struct p
 {
 	unsigned int i = ffz(bucket->used);
 	struct pcpuref_account *account;
-	bool *noted = &in_use[first_bucket(ref) / span];
 
 	if (i >= WAYS)
 		return NULL;
@@ -165,8 +148,6 @@ static struct pcpuref_account *new_account(struct bucket *bucket, const struct p
 			sizeof(account->comm));
 	}
 	__set_bit(i, &bucket->used);
-	if (!READ_ONCE(*noted))
-		WRITE_ONCE(*noted, true);
 	return account;
 }
 
@@ -220,22 +201,35 @@ static void add_in_common(const struct pcpuref *ref, place_t place, long nr)
 		atomic_long_inc(&lost);
 }
 
+/* Built into the kernel, a client may come first. */
+static bool is_ready(void)
+{
+	/* Pairs with the smp_store_release() in __pcpuref_accounts_init(). */
+	if (likely(smp_load_acquire(&buckets)))
+		return true;
+	atomic_long_inc(&lost);
+	return false;
+}
+
 /**
  * __pcpuref_note_get - account gets of the calling place
  * @ref: a reference of which the caller now holds @nr
  * @nr: how many
- * @call: it, in the source
+ * @call: it, in the source: what is compiled several times has one address
  * @caller: return address of the function that it is in
  *
  * What pcpuref_get() and its kin do in addition with PCPUREF_DEBUG.
  *
  * Context: any.
  */
-void __pcpuref_note_get(struct pcpuref *ref, unsigned long nr,
-			const struct pcpuref_call *call, unsigned long caller)
+void __pcpuref_note_get(struct pcpuref *ref, unsigned long nr, const void *call,
+			unsigned long caller)
 {
-	place_t place = __pcpuref_place(_RET_IP_, caller, call);
+	place_t place;
 
+	if (!is_ready())
+		return;
+	place = __pcpuref_place(_RET_IP_, caller, call);
 	if (!place || !in_task() || __pcpuref_place_is_handed_over(place) ||
 	    !add(ref, current, current->pid, place, nr))
 		add_in_common(ref, place, nr);
@@ -310,7 +304,8 @@ static unsigned long put_own(const struct pcpuref *ref, place_t place, unsigned 
 			open[(*nr_open)++] = slot->place;
 		}
 	}
-	if (!*nr_open || !__pcpuref_place_may_put_any(place, open, *nr_open)) {
+	if (!*nr_open ||
+	    (nearest < 2 && !__pcpuref_place_may_put_any(place, open, *nr_open))) {
 		/* It has none, or this is none of those that it has: see above. */
 		nr = 0;
 		*nr_open = 0;
@@ -339,21 +334,24 @@ static unsigned long put_own(const struct pcpuref *ref, place_t place, unsigned 
  * __pcpuref_note_put - account puts that are to follow
  * @ref: a reference of which the caller holds @nr
  * @nr: how many
- * @call: it, in the source
+ * @call: it, in the source: what is compiled several times has one address
  * @caller: return address of the function that it is in
  *
  * What pcpuref_put() and its kin do before with PCPUREF_DEBUG.
  *
  * Context: any.
  */
-void __pcpuref_note_put(struct pcpuref *ref, unsigned long nr,
-			const struct pcpuref_call *call, unsigned long caller)
+void __pcpuref_note_put(struct pcpuref *ref, unsigned long nr, const void *call,
+			unsigned long caller)
 {
-	place_t place = __pcpuref_place(_RET_IP_, caller, call);
 	place_t open[WAYS * SLOTS];
 	unsigned int nr_open = 0, nth;
+	place_t place;
 
 	BUILD_BUG_ON(WAYS * SLOTS > MAX_OPEN);
+	if (!is_ready())
+		return;
+	place = __pcpuref_place(_RET_IP_, caller, call);
 	if (place && in_task() && !__pcpuref_place_is_handed_over(place)) {
 		nr -= put_own(ref, place, nr, open, &nr_open);
 		__pcpuref_place_learn(place, open, nr_open);
@@ -408,44 +406,27 @@ void __pcpuref_accounts_forget(const struct pcpuref *ref)
 {
 	struct bucket *bucket = &buckets[first_bucket(ref)];
 	struct bucket *const end = bucket + span;
-	bool *noted = &in_use[first_bucket(ref) / span];
 	struct pcpuref_account *account;
 	unsigned long flags;
 
-	if (!READ_ONCE(*noted))
-		return;
-	/* Whoever adds something behind us sees this, by the bucket's lock. */
-	WRITE_ONCE(*noted, false);
 	for (; bucket < end; bucket++) {
+		/* Nobody gets or puts any more what is forgotten. */
+		if (!READ_ONCE(bucket->used))
+			continue;
 		raw_spin_lock_irqsave(&bucket->lock, flags);
 		account = NULL;
 		while ((account = next_account(bucket, account)))
 			if (account->ref == ref)
 				clear(bucket, account);
-		if (bucket->used)
-			WRITE_ONCE(*noted, true);
 		raw_spin_unlock_irqrestore(&bucket->lock, flags);
 	}
 }
 
-static void move(struct bucket *bucket, struct pcpuref_account *account,
-		 struct pcpuref_slot *slot)
-{
-	lockdep_assert_held(&bucket->lock);
-
-	moved[nr_moved].ref = account->ref;
-	moved[nr_moved].place = slot->place;
-	moved[nr_moved].count = slot->count;
-	nr_moved++;
-	undo(bucket, account, slot, slot->count);
-}
-
 static bool has_puts(struct bucket *bucket, const struct pcpuref_account *account)
 {
-	struct pcpuref_account *part;
+	struct pcpuref_account *part = NULL;
 	unsigned int i;
 
-	part = NULL;
 	while ((part = next_of(bucket, part, account->ref, account->who, account->pid)))
 		for (i = 0; i < SLOTS; i++)
 			if (part->slots[i].count < 0)
@@ -453,31 +434,35 @@ static bool has_puts(struct bucket *bucket, const struct pcpuref_account *accoun
 	return false;
 }
 
-/* Take what a task has got at a place out of its name, and what depends on that. */
+/*
+ * Take what a task has got at a place out of its name, into a CPU's: which bucket it is
+ * in does not matter to who looks for it.
+ */
 static void take_out(struct bucket *bucket, struct pcpuref_account *account, place_t get)
 {
-	struct pcpuref_slot *slot = slot_in(account, get);
-	struct pcpuref_account key = *account, *part;
-	unsigned int i;
+	struct pcpuref_slot *slot = slot_in(account, get), *other;
+	struct pcpuref_account key = *account;
 
 	if (!slot)
 		return;
 	if (!has_puts(bucket, account)) {
-		move(bucket, account, slot);
+		other = slot_for(bucket, account->ref, this_cpu_name(), 0, get);
+		if (!other)
+			return;
+		other->count += slot->count;
+		other->when = slot->when;
+		undo(bucket, account, slot, slot->count);
 		return;
 	}
 	/* Some of it may have been put since: by which of these, nobody knows yet. */
-	part = NULL;
-	while ((part = next_of(bucket, part, key.ref, key.who, key.pid)))
-		for (i = 0; i < SLOTS; i++)
-			if (part->slots[i].place)
-				move(bucket, part, &part->slots[i]);
+	while ((account = next_of(bucket, NULL, key.ref, key.who, key.pid))) {
+		account->who = this_cpu_name();
+		account->pid = 0;
+		account->comm[0] = '\0';
+	}
 }
 
-/*
- * What is got at this place is put by others: it is nobody's from now on. Under
- * suspects_lock: nobody misses what is on its way from one account to the other.
- */
+/* What is got at this place is put by others: it is nobody's from now on. */
 void __pcpuref_accounts_in_common(place_t get)
 {
 	struct pcpuref_account *account;
@@ -493,11 +478,6 @@ void __pcpuref_accounts_in_common(place_t get)
 			if (!pcpuref_account_is_common(account))
 				take_out(bucket, account, get);
 		raw_spin_unlock_irqrestore(&bucket->lock, flags);
-		while (nr_moved) {
-			nr_moved--;
-			add_in_common(moved[nr_moved].ref, moved[nr_moved].place,
-				      moved[nr_moved].count);
-		}
 	}
 }
 
@@ -527,21 +507,23 @@ unsigned long __pcpuref_accounts_lost(void)
 
 int __pcpuref_accounts_init(void)
 {
+	struct bucket *new;
 	unsigned int i;
 
 	nr_buckets = rounddown_pow_of_two(clamp_t(unsigned int, max_holders, WAYS, BIT(24)) / WAYS);
 	span = min_t(unsigned int, nr_buckets, SPAN);
-	buckets = kvcalloc(nr_buckets, sizeof(*buckets), GFP_KERNEL);
-	in_use = kcalloc(nr_buckets / span, sizeof(*in_use), GFP_KERNEL);
-	if (!buckets || !in_use)
+	new = kvcalloc(nr_buckets, sizeof(*new), GFP_KERNEL);
+	if (!new)
 		return -ENOMEM;
 	for (i = 0; i < nr_buckets; i++)
-		raw_spin_lock_init(&buckets[i].lock);
+		raw_spin_lock_init(&new[i].lock);
+	/* Pairs with the smp_load_acquire() in is_ready(). */
+	smp_store_release(&buckets, new);
 	return 0;
 }
 
 void __pcpuref_accounts_exit(void)
 {
-	kfree(in_use);
 	kvfree(buckets);
+	buckets = NULL;
 }

@@ -15,7 +15,6 @@
 #include <linux/types.h>
 
 struct module;
-struct pcpuref_call;
 
 #include "pcpuref_inspect.h"
 #include "pcpuref_kernel.h"
@@ -50,10 +49,10 @@ typedef u16 place_t;
 /* Places that a put is told of at once; more of them teach it nothing. */
 #define MAX_OPEN	64
 
-place_t __pcpuref_place(unsigned long address, unsigned long caller,
-			const struct pcpuref_call *call);
+place_t __pcpuref_place(unsigned long address, unsigned long caller, const void *call);
 unsigned int __pcpuref_place_kinship(place_t put, place_t get);
 void __pcpuref_place_learn(place_t put, const place_t *open, unsigned int nr);
+bool __pcpuref_place_puts(place_t put, place_t get);
 bool __pcpuref_place_may_put(place_t put, place_t get);
 bool __pcpuref_place_may_put_any(place_t put, const place_t *open, unsigned int nr);
 bool __pcpuref_place_knows_one(place_t put);
@@ -68,7 +67,8 @@ const char *__pcpuref_place_text(place_t place, char *text);
 const char *__pcpuref_place_caller_text(place_t place, char *text);
 
 bool __pcpuref_places_keep_names(const struct module *module, bool init_only);
-void __pcpuref_places_reuse(const unsigned long *used);
+void __pcpuref_places_put(unsigned long *gets);
+void __pcpuref_places_reuse(unsigned long *used);
 
 int __pcpuref_places_init(void);
 void __pcpuref_places_exit(void);
@@ -76,6 +76,10 @@ void __pcpuref_places_exit(void);
 /* --- accounts.c: what is out, by task ------------------------------------------- */
 
 #define SLOTS	5
+
+/* Accounts in a bucket, and buckets that have one reference's accounts. */
+#define WAYS	8
+#define SPAN	32
 
 /**
  * struct pcpuref_slot - gets, or puts, of one reference at one place

@@ -60,8 +60,10 @@
  * @call: what it is in the source, to compare only
  * @name: hash of the name of the function that it is in
  * @caller_name: and of the function that has called that
+ * @caller_module: and of the module which that is in
  * @same_as: the slot of the place that it is; what follows is only there
- * @text: the function of @address, written down when the code goes
+ * @text: the function of @address, written down when the code goes; what is there
+ *	before means nothing
  * @caller_text: and that of @caller
  * @gets: places whose gets this one may undo; 0 where there is none
  * @kinds: bits of @gets; one of each kind is undone here, now and then
@@ -74,19 +76,20 @@
  * without the lock may go: what is missed comes again.
  */
 struct place {
-	unsigned long			address;
-	unsigned long			caller;
-	const struct pcpuref_call	*call;
-	u32				name;
-	u32				caller_name;
-	place_t				same_as;
-	char				*text;
-	char				*caller_text;
-	place_t				gets[MAX_GETS];
-	u8				kinds[MAX_KINDS];
-	bool				more;
-	bool				handed_over;
-	unsigned int			uses;
+	unsigned long	address;
+	unsigned long	caller;
+	const void	*call;
+	u32		name;
+	u32		caller_name;
+	u32		caller_module;
+	place_t		same_as;
+	char		*text;
+	char		*caller_text;
+	place_t		gets[MAX_GETS];
+	u8		kinds[MAX_KINDS];
+	bool		more;
+	bool		handed_over;
+	unsigned int	uses;
 };
 
 static struct place *places;
@@ -128,37 +131,55 @@ static place_t probe(unsigned long address, unsigned long caller, place_t *room)
 	return 0;
 }
 
-/* Without the module, and what the compiler adds to the name of a part or a clone. */
-static u32 hash_of_name(const char *name)
+/* Of a function, without what the compiler adds for a part or a clone; of its module. */
+static u32 hash_of_name(unsigned long address, u32 *module)
 {
+	char name[PLACE_SIZE];
+	int length = scnprintf(name, sizeof(name), "%ps", (void *)address);
+	int end = strcspn(name, " ");
+
+	*module = jhash(name + end, length - end, 0);
 	return jhash(name, strcspn(name, ". "), 0);
 }
 
-static void fill(place_t nr, unsigned long address, unsigned long caller,
-		 const struct pcpuref_call *call)
+static unsigned int kinship(const struct place *a, const struct place *b)
+{
+	if (a->name == b->name && a->caller_name == b->caller_name)
+		return 2;
+	return a->name == b->caller_name || a->caller_name == b->name;
+}
+
+static void fill(place_t nr, unsigned long address, unsigned long caller, const void *call)
 {
 	struct place *place = slot_of(nr);
 	struct place *other;
-	char name[PLACE_SIZE];
+	u32 module;
 
 	lockdep_assert_held(&places_lock);
 
-	scnprintf(name, sizeof(name), "%ps", (void *)caller);
 	/* Not found by this before it has its address. */
 	WRITE_ONCE(place->caller, caller);
 	place->call = call;
-	place->name = hash_of_name(call->function);
-	place->caller_name = hash_of_name(name);
+	place->name = hash_of_name(address, &module);
+	place->caller_name = hash_of_name(caller, &place->caller_module);
 	memset(place->gets, 0, sizeof(place->gets));
 	memset(place->kinds, 0, sizeof(place->kinds));
 	place->more = false;
 	place->handed_over = false;
 	place->uses = 0;
 	place->same_as = nr;
-	for (other = places; other < places + MAX_PLACES; other++)
-		if (other != place && other->address > REUSABLE && other->call == call &&
-		    other->caller_name == place->caller_name)
+	for (other = places; other < places + MAX_PLACES; other++) {
+		if (other == place || other->address <= REUSABLE)
+			continue;
+		if (other->call == call && kinship(place, other) == 2 &&
+		    other->caller_module == place->caller_module)
 			place->same_as = other->same_as;
+		/* The error path of a function that hands over puts what it got itself. */
+		if (other->handed_over && kinship(place, other) == 2 && !place->gets[0]) {
+			place->gets[0] = other->same_as;
+			place->kinds[0] = BIT(0);
+		}
+	}
 	/* Pairs with the smp_load_acquire() in probe(). */
 	smp_store_release(&place->address, address);
 }
@@ -172,8 +193,7 @@ static void fill(place_t nr, unsigned long address, unsigned long caller,
  * Context: any.
  * Return: its number, or 0 if there is no room.
  */
-place_t __pcpuref_place(unsigned long address, unsigned long caller,
-			const struct pcpuref_call *call)
+place_t __pcpuref_place(unsigned long address, unsigned long caller, const void *call)
 {
 	place_t room, nr = probe(address, caller, &room);
 	unsigned long flags;
@@ -327,11 +347,13 @@ void __pcpuref_place_learn(place_t nr_of_put, const place_t *open, unsigned int 
  */
 unsigned int __pcpuref_place_kinship(place_t put, place_t get)
 {
-	const struct place *a = slot_of(put), *b = slot_of(get);
+	return kinship(slot_of(put), slot_of(get));
+}
 
-	if (a->name == b->name && a->caller_name == b->caller_name)
-		return 2;
-	return a->name == b->caller_name || a->caller_name == b->name;
+/* Whether it is known that a put here undoes gets from there. Any context. */
+bool __pcpuref_place_puts(place_t put, place_t get)
+{
+	return bit_of(slot_of(put), get);
 }
 
 /* Whether a put here may undo a get there, by all that is known. Any context. */
@@ -381,52 +403,69 @@ void __pcpuref_place_set_handed_over(place_t place)
 
 /* --- Names ----------------------------------------------------------------------- */
 
-static const char *text_of(unsigned long address, const char *kept, char *text)
+static const char *text_of(const unsigned long *address, char *const *kept, char *text)
 {
-	if (kept)
-		return kept;
-	if (address == GONE)
-		return "(code that has gone, and there was no memory for its name)";
-	scnprintf(text, PLACE_SIZE, "%pS", (void *)address);
+	/* Pairs with the smp_store_release() in keep(): what is kept is there. */
+	unsigned long at = smp_load_acquire(address);
+
+	if (at == GONE)
+		return *kept ?: "(code that has gone, and there was no memory for its name)";
+	scnprintf(text, PLACE_SIZE, "%pS", (void *)at);
 	return text;
 }
 
 /*
  * The function of a place, and the one that has called it. @text: of PLACE_SIZE.
- * Under suspects_lock: what is kept, is kept so long.
+ * Under suspects_lock: what has gone is not another's before that is released.
  */
 const char *__pcpuref_place_text(place_t nr, char *text)
 {
 	const struct place *place = slot_of(nr);
 
-	/* Pairs with the smp_store_release() in keep(): not GONE without a text. */
-	return text_of(READ_ONCE(place->address), smp_load_acquire(&place->text), text);
+	return text_of(&place->address, &place->text, text);
 }
 
 const char *__pcpuref_place_caller_text(place_t nr, char *text)
 {
 	const struct place *place = slot_of(nr);
 
-	/* As above. */
-	return text_of(READ_ONCE(place->caller), smp_load_acquire(&place->caller_text), text);
+	return text_of(&place->caller, &place->caller_text, text);
+}
+
+/* Bits of the gets of which it is known where they are undone. */
+void __pcpuref_places_put(unsigned long *gets)
+{
+	struct place *place;
+	unsigned int i;
+
+	for (place = places; place < places + MAX_PLACES; place++)
+		for (i = 0; i < MAX_GETS; i++)
+			__set_bit(READ_ONCE(place->gets[i]), gets);
 }
 
 #ifdef CONFIG_MODULES
 static bool lies_in(const struct place *place, const struct module *module, bool init_only)
 {
-	if (place->address <= REUSABLE)
+	/* Pairs with the smp_store_release() in fill(): then the caller is there. */
+	unsigned long address = smp_load_acquire(&place->address);
+	unsigned long caller = READ_ONCE(place->caller);
+
+	if (address <= REUSABLE)
 		return false;
 	if (init_only)
-		return within_module_init(place->address, module) ||
-		       within_module_init(place->caller, module);
-	return within_module(place->address, module) || within_module(place->caller, module);
+		return within_module_init(address, module) || within_module_init(caller, module);
+	return within_module(address, module) || within_module(caller, module);
 }
 
 static void keep(char **text, unsigned long *address)
 {
-	/* Pairs with the smp_load_acquire() in __pcpuref_place_text(). */
-	smp_store_release(text, kasprintf(GFP_KERNEL, "%pS", (void *)*address));
-	WRITE_ONCE(*address, GONE);
+	char *old = *text;
+
+	/* Nobody looks at it before the address says so. */
+	*text = kasprintf(GFP_KERNEL, "%pS", (void *)*address);
+	/* Pairs with the smp_load_acquire() in text_of(). */
+	smp_store_release(address, GONE);
+	kfree(old);
 }
 
 /**
@@ -447,18 +486,18 @@ bool __pcpuref_places_keep_names(const struct module *module, bool init_only)
 	for (place = places; place < places + MAX_PLACES; place++) {
 		if (!lies_in(place, module, init_only))
 			continue;
-		keep(&place->text, &place->address);
 		keep(&place->caller_text, &place->caller);
+		keep(&place->text, &place->address);
 		any = true;
 	}
 	return any;
 }
 
 /*
- * Slots of code that has gone can be filled again, but those in @used. Under
- * suspects_lock: nobody is about to print a name.
+ * Slots of code that has gone can be filled again, but those in @used, and those that
+ * code which is there still means. Under suspects_lock: nobody is about to print a name.
  */
-void __pcpuref_places_reuse(const unsigned long *used)
+void __pcpuref_places_reuse(unsigned long *used)
 {
 	DECLARE_BITMAP(unused, MAX_PLACES + 1) = { };
 	struct place *place;
@@ -467,6 +506,9 @@ void __pcpuref_places_reuse(const unsigned long *used)
 	u8 *kind;
 
 	raw_spin_lock_irqsave(&places_lock, flags);
+	for (place = places; place < places + MAX_PLACES; place++)
+		if (place->address > REUSABLE)
+			__set_bit(place->same_as, used);
 	for (nr = 1; nr <= MAX_PLACES; nr++)
 		if (slot_of(nr)->address == GONE && !test_bit(slot_of(nr)->same_as, used))
 			__set_bit(nr, unused);
@@ -478,14 +520,8 @@ void __pcpuref_places_reuse(const unsigned long *used)
 				set_kind(place, kind, *kind & ~BIT(i));
 		}
 	}
-	for_each_set_bit(nr, unused, MAX_PLACES + 1) {
-		place = slot_of(nr);
-		kfree(place->text);
-		kfree(place->caller_text);
-		place->text = NULL;
-		place->caller_text = NULL;
-		WRITE_ONCE(place->address, REUSABLE);
-	}
+	for_each_set_bit(nr, unused, MAX_PLACES + 1)
+		WRITE_ONCE(slot_of(nr)->address, REUSABLE);
 	raw_spin_unlock_irqrestore(&places_lock, flags);
 }
 #endif

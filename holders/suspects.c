@@ -27,7 +27,9 @@
 
 #include "holders.h"
 
-#define MAX_ITEMS	1024
+/* All accounts of a reference. */
+#define MAX_ITEMS	(SPAN * WAYS * SLOTS)
+
 #define MAX_LINES	16
 #define MAX_NAMED	8
 #define MAX_TASKS	4
@@ -62,7 +64,7 @@ struct item {
 /**
  * struct suspect - a line to be printed: groups with the same places
  * @places: one of these it is, ascending
- * @nr_places: of which there are so many; more than MAX_NAMED are not kept
+ * @nr_places: of which there are so many; MAX_NAMED + 1 if they are more
  * @left: gets less puts
  * @when: of the last one, in jiffies
  * @nr_tasks: tasks that hold some; more than MAX_TASKS are not kept
@@ -88,7 +90,8 @@ static DEFINE_RAW_SPINLOCK(suspects_lock);
 /* Under suspects_lock. */
 static struct item *items;
 static unsigned int nr_items;
-static bool too_many;
+/* Gets of which it is known where they are undone. */
+static DECLARE_BITMAP(known_gets, MAX_PLACES + 1);
 static struct suspect suspects[MAX_LINES];
 static unsigned int nr_suspects;
 static unsigned int nr_not_kept;
@@ -108,10 +111,6 @@ static void add_item(const struct pcpuref_account *account, const struct pcpuref
 				item->when = slot->when;
 			return;
 		}
-	}
-	if (nr_items == MAX_ITEMS) {
-		too_many = true;
-		return;
 	}
 	item = &items[nr_items];
 	item->who = account->who;
@@ -138,10 +137,13 @@ static bool is_same_account(const struct item *a, const struct item *b)
 	       (a->common || (a->who == b->who && a->pid == b->pid));
 }
 
+/* What nobody is known to undo may have been undone by anybody that undoes others'. */
 static bool may_belong(const struct item *put, const struct item *get)
 {
-	return get->count > 0 && (put->common || is_same_account(put, get)) &&
-	       __pcpuref_place_may_put(put->place, get->place);
+	if (get->count <= 0 || (!put->common && !is_same_account(put, get)))
+		return false;
+	return __pcpuref_place_may_put(put->place, get->place) ||
+	       (put->common && !test_bit(get->place, known_gets));
 }
 
 /* The only get that a put may belong to; NULL if there is none, or more than one. */
@@ -189,14 +191,14 @@ static void join(const struct item *put)
 			root_of(get)->root = root_of(put)->root;
 }
 
-/* A task puts what it has got, whatever is known of the places. */
+/* A task puts what it has got, and others what is out, whatever is known of the places. */
 static void join_all(const struct item *put)
 {
 	struct item *get, *root;
 	long left;
 
 	for (get = items; get < items + nr_items; get++) {
-		if (get->count <= 0 || !is_same_account(put, get))
+		if (get->count <= 0 || (!put->common && !is_same_account(put, get)))
 			continue;
 		root = root_of(get);
 		if (root == root_of(put))
@@ -208,15 +210,16 @@ static void join_all(const struct item *put)
 	}
 }
 
-/* Into items. */
-static void find_groups(const struct pcpuref *ref)
+/* Into items. @excess: it is known that there was a put too many. */
+static void find_groups(const struct pcpuref *ref, bool excess)
 {
 	struct item *item;
 
 	lockdep_assert_held(&suspects_lock);
 
 	nr_items = 0;
-	too_many = false;
+	bitmap_zero(known_gets, MAX_PLACES + 1);
+	__pcpuref_places_put(known_gets);
 	__pcpuref_accounts_of(ref, add_item);
 	settle();
 	for (item = items; item < items + nr_items; item++)
@@ -224,13 +227,13 @@ static void find_groups(const struct pcpuref *ref)
 			join(item);
 	for (item = items; item < items + nr_items; item++)
 		root_of(item)->left += item->count;
-	/* More puts than gets in a task's name: not all is known of what is put there. */
-	for (item = items; item < items + nr_items; item++)
-		if (item->count < 0 && !item->common && root_of(item)->left < 0)
+	/* More puts than gets: not all is known of what is put there. */
+	for (item = items; item < items + nr_items && !excess; item++)
+		if (item->count < 0 && root_of(item)->left < 0)
 			join_all(item);
 }
 
-/* The places where something is out. Return: how many; more are too many. */
+/* The places where something is out. Return: how many, 0 if they are too many. */
 static unsigned int open_places(place_t *open)
 {
 	unsigned int nr = 0, i;
@@ -244,9 +247,8 @@ static unsigned int open_places(place_t *open)
 		if (i < nr)
 			continue;
 		if (nr == MAX_OPEN)
-			too_many = true;
-		else
-			open[nr++] = item->place;
+			return 0;
+		open[nr++] = item->place;
 	}
 	return nr;
 }
@@ -270,15 +272,14 @@ void __pcpuref_suspects_learn(const struct pcpuref *ref, place_t put, unsigned i
 
 	if (pcpuref_in_nmi() || !raw_spin_trylock_irqsave(&suspects_lock, flags))
 		return;
-	find_groups(ref);
+	find_groups(ref, false);
 	nr = open_places(open);
-	if (!too_many)
-		__pcpuref_place_learn(put, open, nr);
+	__pcpuref_place_learn(put, open, nr);
 	/* The first may have been a put too many. */
 	if (nth >= ENOUGH || (nth > 1 && __pcpuref_place_knows_one(put)))
 		__pcpuref_place_set_handed_over(put);
 	for (i = 0; i < nr && __pcpuref_place_is_handed_over(put); i++) {
-		if (!__pcpuref_place_may_put(put, open[i]) ||
+		if (!__pcpuref_place_puts(put, open[i]) ||
 		    __pcpuref_place_is_handed_over(open[i]))
 			continue;
 		__pcpuref_place_set_handed_over(open[i]);
@@ -301,7 +302,8 @@ static void add_place(struct suspect *suspect, place_t place)
 	}
 	if (n < MAX_NAMED)
 		suspect->places[n] = place;
-	suspect->nr_places++;
+	/* Not how many more. */
+	suspect->nr_places = min_t(unsigned int, n + 1, MAX_NAMED + 1);
 }
 
 /*
@@ -387,20 +389,21 @@ static void print_suspect(const struct suspect *suspect, u64 id)
 {
 	unsigned int ms = jiffies_to_msecs((u32)jiffies - suspect->when);
 	unsigned int i, named = min_t(unsigned int, suspect->nr_places, MAX_NAMED);
+	const char *more = named < suspect->nr_places ? " and more" : "";
 	bool one = suspect->nr_places == 1;
 
 	if (suspect->left > 0 && one)
 		pr_info("id=%llu holder: %s outstanding=%ld last get %u ms ago\n", id,
 			__pcpuref_place_text(suspect->places[0], text), suspect->left, ms);
 	else if (suspect->left > 0)
-		pr_info("id=%llu holder: one of %u places, outstanding=%ld in all, last get %u ms ago\n",
-			id, suspect->nr_places, suspect->left, ms);
+		pr_info("id=%llu holder: one of %u places%s, outstanding=%ld in all, last get %u ms ago\n",
+			id, named, more, suspect->left, ms);
 	else if (one)
 		pr_info("id=%llu %ld puts without a known get: %s last put %u ms ago\n", id,
 			-suspect->left, __pcpuref_place_text(suspect->places[0], text), ms);
 	else
-		pr_info("id=%llu %ld puts without a known get: at one of %u places, last put %u ms ago\n",
-			id, -suspect->left, suspect->nr_places, ms);
+		pr_info("id=%llu %ld puts without a known get: at one of %u places%s, last put %u ms ago\n",
+			id, -suspect->left, named, more, ms);
 	for (i = 0; i < named; i++) {
 		if (!one)
 			pr_info("id=%llu   perhaps %s\n", id,
@@ -409,7 +412,7 @@ static void print_suspect(const struct suspect *suspect, u64 id)
 			__pcpuref_place_caller_text(suspect->places[i], text));
 	}
 	if (named < suspect->nr_places)
-		pr_info("id=%llu   and %u more\n", id, suspect->nr_places - named);
+		pr_info("id=%llu   and others\n", id);
 	for (i = 0; i < suspect->nr_tasks && i < MAX_TASKS; i++)
 		pr_info("id=%llu   of these %ld taken by task %s/%d\n", id,
 			suspect->tasks[i].held, suspect->tasks[i].comm, suspect->tasks[i].pid);
@@ -440,7 +443,7 @@ static struct suspect *next_suspect(void)
  * @id: its number
  * @puts_only: only who has put too often
  *
- * Context: any; from an NMI perhaps nothing.
+ * Context: any; from an NMI nothing, which may have interrupted an account.
  */
 void __pcpuref_suspects_print(const struct pcpuref *ref, u64 id, bool puts_only)
 {
@@ -448,9 +451,10 @@ void __pcpuref_suspects_print(const struct pcpuref *ref, u64 id, bool puts_only)
 	unsigned long flags;
 	struct item *item;
 
-	if (!pcpuref_holders_lock(&suspects_lock, &flags))
+	if (pcpuref_in_nmi())
 		return;
-	find_groups(ref);
+	raw_spin_lock_irqsave(&suspects_lock, flags);
+	find_groups(ref, puts_only);
 	nr_suspects = 0;
 	nr_not_kept = 0;
 	for (item = items; item < items + nr_items; item++)
@@ -463,11 +467,11 @@ void __pcpuref_suspects_print(const struct pcpuref *ref, u64 id, bool puts_only)
 		print_suspect(suspect, id);
 		suspect->printed = true;
 	}
-	if (nr_not_kept || too_many)
+	if (nr_not_kept)
 		pr_info("id=%llu there is more than can be told\n", id);
-	pcpuref_holders_unlock(&suspects_lock, flags);
+	raw_spin_unlock_irqrestore(&suspects_lock, flags);
 	if (__pcpuref_accounts_lost())
-		pr_info("%lu gets and puts in all could not be accounted, and may be missed here: raise max_holders\n",
+		pr_info("%lu gets and puts in all could not be accounted, which may make this wrong: raise max_holders\n",
 			__pcpuref_accounts_lost());
 }
 

@@ -45,6 +45,18 @@ one_of()
 		against_me="$against_me perhaps: $(cat "$tmp/perhaps"), not: $*;"
 }
 
+# one_or_one_of NAME OTHER: the first holds one; or it is said that one of the two does
+one_or_one_of()
+{
+	says 'holder: .*outstanding=1 \|holder: one of 2 places, outstanding=1 in all'
+	if grep -q 'holder: one of' "$tmp/slice"; then
+		only
+		one_of "$@"
+	else
+		only "$1"
+	fi
+}
+
 # Whether what the dump says agrees with the lines "truth: FUNCTION HOW-MANY": what is
 # said to be out at one place or at one of several, is really out there, and as many.
 true_to_the_last()
@@ -173,6 +185,32 @@ says 'called by forgetful[.a-z0-9]*+'
 ! grep -q 'called by careful' "$tmp/slice" || against_me="$against_me careful is accused;"
 judge
 
+check either_or
+only
+says 'holder: none known by call site'
+! grep -q 'without a known get' "$tmp/slice" || against_me="$against_me puts unknown;"
+judge
+
+# Two that submit and one that completes: before it is known that it does for both.
+check one_lost_then_other
+one_or_one_of submit submit_other
+judge
+
+check first_one_then_other
+only
+says 'holder: none known by call site'
+! grep -q 'without a known get' "$tmp/slice" || against_me="$against_me puts unknown;"
+judge
+
+check first_failure
+one_or_one_of command submit_or_fail
+judge
+
+check inlined_helper
+only forgetful_work
+says 'holder: forgetful_work[.a-z0-9]*+.*outstanding=1 '
+judge
+
 # The site is told with the report.
 check put_twice
 says '1 puts without a known get: puts_twice[.a-z0-9]*+.* \[pcpuref_test_holders\]'
@@ -251,7 +289,7 @@ why=$(unload pcpuref_test_holders && unload pcpuref_holders) || :
 [ -n "$why" ] || why=$(load pcpuref_holders max_holders=8 && load pcpuref_test_holders) || :
 verdict small_store "$why$(take_slice)"
 check many_tasks
-grep -q 'gets and puts in all could not be accounted, .* raise max_holders' "$tmp/slice" ||
+grep -q 'gets and puts in all could not be accounted, .*: raise max_holders' "$tmp/slice" ||
 	against_me="the loss is not told"
 name=loss_is_told
 judge

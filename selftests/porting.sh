@@ -275,7 +275,16 @@ if begin_stage porting_shim_strict; then
 	verdict "${stage}_is_reported" "$why$complaints"
 fi
 
-# With PCPUREF_DEBUG the holder has a name.
+# has_flags NAME FLAGS: what the dump says of the reference
+has_flags()
+{
+	id=$(sed -n "s/.*pcpuref: dump: id=\([0-9]*\) name=$1 module=$stage .*/\1/p" "$tmp/slice")
+	grep -q "pcpuref: dump: id=$id initialised .* flags=$2 " "$tmp/slice" ||
+		echo "$1 does not have flags=$2: $(grep "dump: id=$id initialised" "$tmp/slice")"
+}
+
+# With PCPUREF_DEBUG the holder has a name. With PCPUREF_COMPAT_MAY_LINGER a reference
+# has the flag, and no other has it.
 if module_path pcpuref_watch >/dev/null && module_path pcpuref_holders >/dev/null; then
 	why=$(load pcpuref_watch && load pcpuref_holders) || :
 	[ -d /sys/kernel/debug/pcpuref ] ||
@@ -292,9 +301,11 @@ if module_path pcpuref_watch >/dev/null && module_path pcpuref_holders >/dev/nul
 		slice >"$tmp/slice" || why="$why no log"
 		grep -q 'holder: conn_find[.a-z0-9]*+.* \[porting_shim_debug\] outstanding=1 ' \
 			"$tmp/slice" || why="$why not named"
+		lingers=$(has_flags '&users' 0x44)$(has_flags '&conn->ref' 0x0)
 		ask "drop 1" >"$tmp/got"
 		more=$(unload "$stage") || :
 		verdict "${stage}_names_the_holder" "$why$more$(take_slice)"
+		verdict "${stage}_may_linger" "$lingers"
 	fi
 	mark
 	why=$(unload pcpuref_holders && unload pcpuref_watch) || :

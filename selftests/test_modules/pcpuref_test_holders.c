@@ -5,6 +5,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/completion.h>
 #include <linux/interrupt.h>
 #include <linux/irq_work.h>
 #include <linux/random.h>
@@ -107,6 +108,7 @@ struct request {
 	struct work_struct	work;
 	struct pcpuref		*ref;
 	unsigned int		lose;
+	struct completion	failed;
 };
 
 static void complete_request(struct work_struct *work)
@@ -435,6 +437,213 @@ static void helper_of_two(struct test *t)
 		careful(&ref);
 	}
 	pcpuref_dump(&ref);
+	end(t, &ref, 1);
+}
+
+/* Two gets and one put in one function; another task is in it meanwhile. */
+struct visit {
+	struct pcpuref		*ref;
+	bool			other;
+	struct completion	inside;
+	struct completion	leave;
+};
+
+static noinline void either(struct visit *visit)
+{
+	if (visit->other) {
+		if (!pcpuref_tryget(visit->ref))
+			return;
+	} else {
+		pcpuref_get(visit->ref);
+	}
+	complete(&visit->inside);
+	wait_for_completion(&visit->leave);
+	pcpuref_put(visit->ref);
+	barrier();
+}
+
+static int visitor(void *arg)
+{
+	either(arg);
+	return 0;
+}
+
+static void begin_visit(struct visit *visit, struct pcpuref *ref, bool other)
+{
+	visit->ref = ref;
+	visit->other = other;
+	init_completion(&visit->inside);
+	init_completion(&visit->leave);
+}
+
+static void visit_at_once(struct pcpuref *ref, bool other)
+{
+	struct visit visit;
+
+	begin_visit(&visit, ref, other);
+	complete(&visit.leave);
+	either(&visit);
+}
+
+static void either_or(struct test *t)
+{
+	struct test_thread *thread;
+	struct visit visit;
+	struct pcpuref ref;
+
+	if (!begin(t, &ref))
+		return;
+	visit_at_once(&ref, false);
+	begin_visit(&visit, &ref, false);
+	thread = test_start(visitor, &visit, -1);
+	wait_for_completion(&visit.inside);
+	visit_at_once(&ref, true);
+	complete(&visit.leave);
+	EXPECT_EQ(t, test_collect(thread), 0);
+	pcpuref_dump(&ref);
+	end(t, &ref, 0);
+}
+
+/* Two functions submit, one completes. */
+static noinline void submit_other(struct request *request)
+{
+	pcpuref_get(request->ref);
+	schedule_work(&request->work);
+}
+
+static void requests(struct request *request, bool other, unsigned int nr)
+{
+	while (nr--) {
+		if (other)
+			submit_other(request);
+		else
+			submit(request);
+		flush_work(&request->work);
+	}
+}
+
+static void first_one_then_other(struct test *t)
+{
+	struct request request = { };
+	struct pcpuref ref;
+
+	if (!begin(t, &ref))
+		return;
+	request.ref = &ref;
+	INIT_WORK_ONSTACK(&request.work, complete_request);
+	requests(&request, false, ROUNDS);
+	requests(&request, true, ROUNDS / 2);
+	pcpuref_dump(&ref);
+	destroy_work_on_stack(&request.work);
+	end(t, &ref, 0);
+}
+
+static void one_lost_then_other(struct test *t)
+{
+	struct request request = { };
+	struct pcpuref ref;
+
+	if (!begin(t, &ref))
+		return;
+	request.ref = &ref;
+	INIT_WORK_ONSTACK(&request.work, complete_request);
+	requests(&request, false, 3);
+	request.lose = true;
+	requests(&request, false, 1);
+	request.lose = false;
+	requests(&request, true, 3);
+	pcpuref_dump(&ref);
+	destroy_work_on_stack(&request.work);
+	end(t, &ref, 1);
+}
+
+/* The first failure of what hands over, while the caller holds one. */
+static noinline bool submit_or_fail(struct request *request, bool fail)
+{
+	pcpuref_get(request->ref);
+	if (fail) {
+		pcpuref_put(request->ref);
+		return false;
+	}
+	schedule_work(&request->work);
+	return true;
+}
+
+static noinline void command(struct request *request, bool fail)
+{
+	pcpuref_get(request->ref);
+	if (!submit_or_fail(request, fail)) {
+		pcpuref_dump(request->ref);
+		complete_all(&request->failed);
+	}
+	pcpuref_put(request->ref);
+	barrier();
+}
+
+static void first_failure(struct test *t)
+{
+	struct request request = { };
+	struct pcpuref ref;
+	int i;
+
+	if (!begin(t, &ref))
+		return;
+	request.ref = &ref;
+	init_completion(&request.failed);
+	INIT_WORK_ONSTACK(&request.work, complete_request);
+	for (i = 0; i < ROUNDS; i++) {
+		command(&request, i == ROUNDS - 1);
+		flush_work(&request.work);
+	}
+	EXPECT(t, completion_done(&request.failed));
+	destroy_work_on_stack(&request.work);
+	end(t, &ref, 0);
+}
+
+/* A helper that is inlined into two works, which one function calls. */
+static __always_inline bool look_up_inline(struct pcpuref *ref)
+{
+	return pcpuref_tryget_live(ref);
+}
+
+static void careful_work(struct work_struct *work)
+{
+	struct request *request = container_of(work, struct request, work);
+
+	if (look_up_inline(request->ref))
+		pcpuref_put(request->ref);
+}
+
+static void forgetful_work(struct work_struct *work)
+{
+	struct request *request = container_of(work, struct request, work);
+
+	if (look_up_inline(request->ref) && !request->lose)
+		pcpuref_put(request->ref);
+}
+
+static void inlined_helper(struct test *t)
+{
+	struct request one = { }, two = { };
+	struct pcpuref ref;
+	int i;
+
+	if (!begin(t, &ref))
+		return;
+	one.ref = &ref;
+	two.ref = &ref;
+	INIT_WORK_ONSTACK(&one.work, careful_work);
+	INIT_WORK_ONSTACK(&two.work, forgetful_work);
+	for (i = 0; i < ROUNDS; i++) {
+		two.lose = i == 50;
+		schedule_work(&one.work);
+		schedule_work(&two.work);
+		flush_work(&one.work);
+		flush_work(&two.work);
+	}
+	pcpuref_dump(&ref);
+	destroy_work_on_stack(&one.work);
+	destroy_work_on_stack(&two.work);
 	end(t, &ref, 1);
 }
 
@@ -832,6 +1041,11 @@ static const struct test_case cases[] = {
 	TEST_CASE("wrapped_inner_leaks", wrapped_inner_leaks),
 	TEST_CASE("wrapped_inner_leaks_once_alone", wrapped_inner_leaks_once_alone),
 	TEST_CASE("helper_of_two", helper_of_two),
+	TEST_CASE("either_or", either_or),
+	TEST_CASE("first_one_then_other", first_one_then_other),
+	TEST_CASE("one_lost_then_other", one_lost_then_other),
+	TEST_CASE("first_failure", first_failure),
+	TEST_CASE("inlined_helper", inlined_helper),
 	TEST_CASE("put_twice", put_twice),
 	TEST_CASE("lend", lend),
 	TEST_CASE("lent_to_whom", lent_to_whom),
