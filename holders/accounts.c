@@ -84,12 +84,13 @@ static atomic_long_t lost;
 
 static unsigned int first_bucket(const struct pcpuref *ref)
 {
-	return hash_ptr(ref, 16) * span % nr_buckets;
+	/* Both are powers of two. */
+	return hash_ptr(ref, 16) * span & (nr_buckets - 1);
 }
 
 static struct bucket *bucket_of(const struct pcpuref *ref, const void *who)
 {
-	return &buckets[first_bucket(ref) + hash_long((unsigned long)who, 16) % span];
+	return &buckets[first_bucket(ref) + (hash_long((unsigned long)who, 16) & (span - 1))];
 }
 
 /* In whose name what an interrupt does is accounted, and what nobody's is. */
@@ -156,11 +157,10 @@ static struct pcpuref_slot *slot_for(struct bucket *bucket, const struct pcpuref
 				     const void *who, pid_t pid, place_t place)
 {
 	struct pcpuref_slot *slot, *room = NULL;
-	struct pcpuref_account *account;
+	struct pcpuref_account *account = NULL;
 
 	lockdep_assert_held(&bucket->lock);
 
-	account = NULL;
 	while ((account = next_of(bucket, account, ref, who, pid))) {
 		slot = slot_in(account, place);
 		if (slot)
