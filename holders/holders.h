@@ -55,6 +55,7 @@ void __pcpuref_place_learn(place_t put, const place_t *open, unsigned int nr);
 bool __pcpuref_place_puts(place_t put, place_t get);
 bool __pcpuref_place_may_put(place_t put, place_t get);
 bool __pcpuref_place_may_put_any(place_t put, const place_t *open, unsigned int nr);
+bool __pcpuref_place_is_known(place_t put);
 bool __pcpuref_place_knows_one(place_t put);
 unsigned int __pcpuref_place_nth_use(place_t put);
 bool __pcpuref_place_is_handed_over(place_t place);

@@ -364,13 +364,19 @@ bool __pcpuref_place_may_put(place_t put, place_t get)
 	return bit_of(place, get) || READ_ONCE(place->more);
 }
 
+/* Whether anything is known about what a put here undoes. Any context. */
+bool __pcpuref_place_is_known(place_t put)
+{
+	return READ_ONCE(slot_of(put)->more) || known(slot_of(put));
+}
+
 /* Whether it may undo one of these, or nothing is known about it. Any context. */
 bool __pcpuref_place_may_put_any(place_t put, const place_t *open, unsigned int nr)
 {
 	const struct place *place = slot_of(put);
 
 	return (nr == 1 && likely(knows_only(place, *open))) || bits_of(place, open, nr) ||
-	       READ_ONCE(place->more) || !known(place);
+	       READ_ONCE(place->more) || !__pcpuref_place_is_known(put);
 }
 
 /* Whether puts here undo gets of one place. */

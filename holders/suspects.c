@@ -137,13 +137,22 @@ static bool is_same_account(const struct item *a, const struct item *b)
 	       (a->common || (a->who == b->who && a->pid == b->pid));
 }
 
-/* What nobody is known to undo may have been undone by anybody that undoes others'. */
+/*
+ * What nobody is known to undo may have been undone by anybody that undoes others'; but
+ * not by a put of which nothing is known: nothing was out when it came, so it has put
+ * the initial reference, or one too many.
+ */
+static bool may_undo_others(const struct item *put)
+{
+	return put->common && __pcpuref_place_is_known(put->place);
+}
+
 static bool may_belong(const struct item *put, const struct item *get)
 {
 	if (get->count <= 0 || (!put->common && !is_same_account(put, get)))
 		return false;
 	return __pcpuref_place_may_put(put->place, get->place) ||
-	       (put->common && !test_bit(get->place, known_gets));
+	       (may_undo_others(put) && !test_bit(get->place, known_gets));
 }
 
 /* The only get that a put may belong to; NULL if there is none, or more than one. */
@@ -229,7 +238,8 @@ static void find_groups(const struct pcpuref *ref, bool excess)
 		root_of(item)->left += item->count;
 	/* More puts than gets: not all is known of what is put there. */
 	for (item = items; item < items + nr_items && !excess; item++)
-		if (item->count < 0 && root_of(item)->left < 0)
+		if (item->count < 0 && root_of(item)->left < 0 &&
+		    (!item->common || may_undo_others(item)))
 			join_all(item);
 }
 

@@ -218,6 +218,12 @@ says '1 puts without a known get: puts_twice[.a-z0-9]*+.* \[pcpuref_test_holders
 ! grep -q 'holder: ' "$tmp/slice" || against_me="$against_me holders are told;"
 judge
 
+check initial_put
+only forgets
+says 'holder: forgets[.a-z0-9]*+.*outstanding=1 '
+says '1 puts without a known get: put_initial'
+judge
+
 # What took them has gone, and something else lies there.
 check lend
 judge

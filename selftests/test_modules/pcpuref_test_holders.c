@@ -677,6 +677,31 @@ static void put_twice(struct test *t)
 	pcpuref_exit(&ref);
 }
 
+/* A usage counter: the initial reference, which nobody got, is put. */
+static noinline void put_initial(struct pcpuref *ref)
+{
+	pcpuref_put(ref);
+	barrier();
+}
+
+static void initial_put(struct test *t)
+{
+	struct pcpuref ref;
+	int i;
+
+	if (!EXPECT_EQ(t, pcpuref_init_named(&ref, held_release, PCPUREF_ALLOW_ZERO,
+					     GFP_KERNEL, "held"), 0))
+		return;
+	put_initial(&ref);
+	for (i = 0; i < ROUNDS; i++)
+		balanced_one(&ref);
+	forgets(&ref);
+	pcpuref_dump(&ref);
+	/* The kill takes over the one that is out. */
+	EXPECT_EQ(t, pcpuref_kill_and_wait(&ref), 0);
+	pcpuref_exit(&ref);
+}
+
 /* Lent to pcpuref_test_borrower, which goes without giving it back. */
 struct pcpuref pcpuref_test_lent;
 EXPORT_SYMBOL_GPL(pcpuref_test_lent);
@@ -1047,6 +1072,7 @@ static const struct test_case cases[] = {
 	TEST_CASE("first_failure", first_failure),
 	TEST_CASE("inlined_helper", inlined_helper),
 	TEST_CASE("put_twice", put_twice),
+	TEST_CASE("initial_put", initial_put),
 	TEST_CASE("lend", lend),
 	TEST_CASE("lent_to_whom", lent_to_whom),
 	TEST_CASE("take_back", take_back),
