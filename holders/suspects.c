@@ -112,6 +112,11 @@ static void add_item(const struct pcpuref_account *account, const struct pcpuref
 			return;
 		}
 	}
+	/* More than there can be at once, but accounts change meanwhile. */
+	if (nr_items == MAX_ITEMS) {
+		nr_not_kept++;
+		return;
+	}
 	item = &items[nr_items];
 	item->who = account->who;
 	item->pid = account->pid;
@@ -464,9 +469,9 @@ void __pcpuref_suspects_print(const struct pcpuref *ref, u64 id, bool puts_only)
 	if (pcpuref_in_nmi())
 		return;
 	raw_spin_lock_irqsave(&suspects_lock, flags);
-	find_groups(ref, puts_only);
 	nr_suspects = 0;
 	nr_not_kept = 0;
+	find_groups(ref, puts_only);
 	for (item = items; item < items + nr_items; item++)
 		if (root_of(item) == item && (puts_only ? item->left < 0 : item->left))
 			add_suspect(item);
