@@ -651,11 +651,15 @@ static __always_inline bool __pcpuref_add(struct pcpuref *ref, unsigned long nr)
  */
 static __always_inline bool __pcpuref_get_atomic(struct pcpuref *ref, unsigned long nr)
 {
-	/* Pairs, by the dependency, with the smp_store_release() in __pcpuref_init(). */
-	struct pcpuref_data *data = READ_ONCE(ref->data);
-	unsigned long word = READ_ONCE(ref->word);
+	struct pcpuref_data *data;
+	unsigned long word;
 	long old;
 
+	/* As in __pcpuref_data() of the core: not the data from before an init. */
+	smp_rmb();
+	/* Pairs, by the dependency, with the smp_store_release() in __pcpuref_init(). */
+	data = READ_ONCE(ref->data);
+	word = READ_ONCE(ref->word);
 	/* Exited, lazy, for other readers, or no longer in atomic mode. */
 	if (unlikely(((unsigned long)data & 1) || !data ||
 		     (word & (__PCPUREF_ATOMIC | __PCPUREF_READERS_TASKS)) != __PCPUREF_ATOMIC ||
@@ -672,10 +676,12 @@ static __always_inline bool __pcpuref_get_atomic(struct pcpuref *ref, unsigned l
 
 static __always_inline bool __pcpuref_put_atomic(struct pcpuref *ref, unsigned long nr)
 {
-	/* As above. */
-	struct pcpuref_data *data = READ_ONCE(ref->data);
+	struct pcpuref_data *data;
 	long old;
 
+	/* Both as above. */
+	smp_rmb();
+	data = READ_ONCE(ref->data);
 	if (unlikely(((unsigned long)data & 1) || !data))
 		return false;
 	old = atomic_long_fetch_sub_release(nr, (atomic_long_t *)data);
@@ -738,7 +744,9 @@ static __always_inline void pcpuref_get(struct pcpuref *ref)
  * Also succeeds on a killed reference that somebody still holds; see
  * pcpuref_tryget_live_many() for lookups. Relaxed: with %SLAB_TYPESAFE_BY_RCU
  * memory the caller needs a read barrier before it checks that the object is
- * still the one it looked for. Pairs with pcpuref_put_many().
+ * still the one it looked for; what was written to it before pcpuref_init() or
+ * pcpuref_reinit() is then visible. To put it again no barrier is needed. Pairs
+ * with pcpuref_put_many().
  * From percpu_ref_tryget_many().
  *
  * Context: any.

@@ -193,8 +193,17 @@ static inline struct pcpuref_data *__pcpuref_gone(pcpuref_func_t *release)
 /* The data of a reference, or NULL before init and after exit. */
 static __always_inline struct pcpuref_data *__pcpuref_data(const struct pcpuref *ref)
 {
+	struct pcpuref_data *d;
+
+	/*
+	 * In type-stable memory the caller may have got its reference from a word that
+	 * init has stored a moment ago, and a get orders nothing: not the data from
+	 * before that init. Pairs with the smp_store_release() of the word in
+	 * __pcpuref_init() (litmus: e2-tryget-slow).
+	 */
+	smp_rmb();
 	/* Pairs, by the dependency, with the smp_store_release() in __pcpuref_init(). */
-	struct pcpuref_data *d = READ_ONCE(ref->data);
+	d = READ_ONCE(ref->data);
 
 	return unlikely((unsigned long)d & GONE) ? NULL : d;
 }
