@@ -49,7 +49,24 @@
 
 #include "pcpuref_kernel.h"
 
-#define PCPUREF_VERSION "0.1.0"
+/*
+ * The version, in a form for people and in one to compare: a client that needs 0.2
+ * says #if PCPUREF_VERSION_CODE < PCPUREF_VERSION_NUMBER(0, 2, 0). "-dev" is what leads
+ * to a release, and has its number. What else names the version has to agree: see
+ * scripts/check-version.sh.
+ */
+#define PCPUREF_VERSION "0.2.0-dev"
+#define PCPUREF_VERSION_NUMBER(major, minor, patch) \
+	(((major) << 16) + ((minor) << 8) + (patch))
+#define PCPUREF_VERSION_CODE PCPUREF_VERSION_NUMBER(0, 2, 0)
+
+/*
+ * What is compiled into clients: to be raised when a client that was compiled with
+ * the header as it was would not work with the core as it is (the tags in a word, the
+ * layout of struct pcpuref, where a count lies in the data). Clients of another number
+ * cannot initialise references.
+ */
+#define __PCPUREF_INTERFACE 1
 
 struct pcpuref;
 struct pcpuref_data;
@@ -169,6 +186,7 @@ struct pcpuref {
  * when a module goes away.
  */
 struct pcpuref_site {
+	unsigned int		interface;	/* first, whatever follows */
 	const char		*name;		/* NULL: the caller's, to be copied */
 	const char		*module;
 	const char		*file;
@@ -214,7 +232,8 @@ void __pcpuref_barrier(struct module *owner);
  *
  * Context: as @gfp allows; not NMI.
  * Return: 0; -EINVAL without @release or with unknown @flags; -ENOMEM;
- * -EOPNOTSUPP if this kernel has no grace period for PCPUREF_READERS_TASKS. After
+ * -EOPNOTSUPP if this kernel has no grace period for PCPUREF_READERS_TASKS; -ENOEXEC
+ * if the caller was compiled with the header of a pcpuref that differs too much. After
  * an error nothing is held, and pcpuref_exit() is allowed but not needed.
  */
 #define pcpuref_init(ref, release, flags, gfp)				\
@@ -233,7 +252,8 @@ void __pcpuref_barrier(struct module *owner);
  *
  * Context: as @gfp allows; not NMI.
  * Return: 0; -EINVAL without @release or with unknown @flags; -ENOMEM;
- * -EOPNOTSUPP if this kernel has no grace period for PCPUREF_READERS_TASKS. After
+ * -EOPNOTSUPP if this kernel has no grace period for PCPUREF_READERS_TASKS; -ENOEXEC
+ * if the caller was compiled with the header of a pcpuref that differs too much. After
  * an error nothing is held, and pcpuref_exit() is allowed but not needed.
  */
 #define pcpuref_init_named(ref, release, flags, gfp, name)		\
@@ -243,6 +263,7 @@ void __pcpuref_barrier(struct module *owner);
 #define __pcpuref_site(literal)						\
 ({									\
 	static struct pcpuref_site __site = {				\
+		.interface = __PCPUREF_INTERFACE,			\
 		.name = literal,					\
 		.module = KBUILD_MODNAME,				\
 		.file = __FILE__,					\

@@ -4,6 +4,8 @@
  * takes the reference off, so that what is still on its way to either of them
  * finds the structure without a reference, and does nothing.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/atomic.h>
 #include <linux/errno.h>
 #include <linux/export.h>
@@ -11,6 +13,8 @@
 #include <linux/kernel.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
+#include <linux/printk.h>
+#include <linux/ratelimit.h>
 #include <linux/uaccess.h>
 
 #include "rooms.h"
@@ -73,6 +77,11 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 	WRITE_ONCE(ref->word, __PCPUREF_ATOMIC | __PCPUREF_DEAD);
 	WRITE_ONCE(ref->data, __pcpuref_gone(release));
 
+	if (site->interface != __PCPUREF_INTERFACE) {
+		pr_err_ratelimited("%pS is compiled for another pcpuref (interface %u, this is %u): compile it anew\n",
+				   (void *)caller, site->interface, __PCPUREF_INTERFACE);
+		return -ENOEXEC;
+	}
 	if (!release || (flags & ~known))
 		return -EINVAL;
 	if (site->readers && !PCPUREF_HAVE_READERS_TASKS)

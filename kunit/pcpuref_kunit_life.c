@@ -230,6 +230,23 @@ static void pcpuref_life_test_init_unknown_flags(struct kunit *test)
 	}
 }
 
+/* A client that was compiled with the header of another pcpuref, whatever it asks for. */
+static void pcpuref_life_test_init_other_interface(struct kunit *test)
+{
+	struct counted *c = counted_alloc(test);
+	struct pcpuref_site *site = __pcpuref_site("other");
+
+	memset(&c->ref, 0xff, sizeof(c->ref));
+	site->interface = __PCPUREF_INTERFACE + 1;
+	KUNIT_EXPECT_EQ(test, __pcpuref_init(&c->ref, counted_release, 0, GFP_KERNEL, NULL, site),
+			-ENOEXEC);
+	expect_safe_to_exit(test, c);
+	site->interface = 0;
+	KUNIT_EXPECT_EQ(test, __pcpuref_init(&c->ref, counted_release, 0, GFP_KERNEL, NULL, site),
+			-ENOEXEC);
+	expect_safe_to_exit(test, c);
+}
+
 /* Fails as soon as there is no memory left at hand, and says nothing. */
 #define GFP_AT_HAND	__GFP_NOWARN
 
@@ -920,6 +937,7 @@ static struct kunit_case pcpuref_life_cases[] = {
 	KUNIT_CASE(pcpuref_life_test_cancel_init),
 	KUNIT_CASE(pcpuref_life_test_init_without_release),
 	KUNIT_CASE(pcpuref_life_test_init_unknown_flags),
+	KUNIT_CASE(pcpuref_life_test_init_other_interface),
 	KUNIT_CASE(pcpuref_life_test_init_no_memory),
 	KUNIT_CASE(pcpuref_life_test_init_no_percpu_memory),
 	KUNIT_CASE(pcpuref_life_test_get_put),

@@ -117,6 +117,7 @@ static void pcpuref_situations_test_thousand_parents(struct kunit *test)
 /* --- Barriers ------------------------------------------------------------------- */
 
 static struct pcpuref_site others_site = {
+	.interface = __PCPUREF_INTERFACE,
 	.name = "another client's",
 	.module = "somebody_else",
 	.file = __FILE__,

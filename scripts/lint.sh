@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # lint.sh: the kernel's style (checkpatch), sparse, kernel-doc, shellcheck,
-# the documentation, and the self-tests of the log judges, of pcpuref_compat.h and of
-# the picture of lives.
+# the documentation, one version everywhere, and the self-tests of the check of that, of
+# the log judges, of pcpuref_compat.h and of the picture of lives.
 # Prints what they complain about; the last line counts the checks.
 
 set -eu
@@ -102,6 +102,10 @@ self_test()
 	result "$1"
 }
 
+scripts/check-version.sh >"$work/out" 2>&1 || :
+result version
+
+self_test version-check scripts/test-version.sh
 self_test log-judges scripts/test-warnings.sh
 self_test compat scripts/test-compat.sh
 self_test lives scripts/test-lives.sh

@@ -56,6 +56,7 @@ static void confirm(struct pcpuref *ref)
 }
 
 static struct pcpuref_site site = {
+	.interface = __PCPUREF_INTERFACE,
 	.module = KBUILD_MODNAME,
 	.file = "somewhere/api.c",
 	.function = "by_hand",
@@ -147,6 +148,7 @@ static void lives_and_modes(struct test *t)
 static void other_readers(struct test *t)
 {
 	static struct pcpuref_site tasks_site = {
+		.interface = __PCPUREF_INTERFACE,
 		.module = KBUILD_MODNAME,
 		.file = "api.c",
 		.function = "other_readers",

@@ -748,6 +748,7 @@ static void cancel_init_used(struct test *t)
 static void mixed_readers(struct test *t)
 {
 	static struct pcpuref_site tasks_site = {
+		.interface = __PCPUREF_INTERFACE,
 		.module = KBUILD_MODNAME,
 		.file = __FILE__,
 		.function = __func__,
