@@ -6,8 +6,7 @@
 #include <linux/module.h>
 
 #include "pcpuref.h"
-
-extern struct pcpuref pcpuref_test_lent;
+#include "pcpuref_test_lent.h"
 
 static noinline void borrow(void)
 {

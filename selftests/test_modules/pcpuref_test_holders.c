@@ -14,6 +14,7 @@
 #include "pcpuref_holders.h"
 #include "pcpuref_inspect.h"
 #include "pcpuref_test.h"
+#include "pcpuref_test_lent.h"
 
 #ifndef PCPUREF_DEBUG
 #error "this client is to be compiled with -DPCPUREF_DEBUG"
