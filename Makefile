@@ -2,41 +2,110 @@
 #
 # For people; kbuild reads Kbuild. "make help" tells what there is.
 
+ifdef KERNELRELEASE
+KDIR	?= /lib/modules/$(KERNELRELEASE)/build
+else
 KDIR	?= /lib/modules/$(shell uname -r)/build
+endif
 UML	?= up
 KERNEL	?= 6.12
 
 # Modules of subfolders to build along: make PCPUREF_SUBDIRS="watch/ samples/"
 PCPUREF_SUBDIRS ?= holders/ watch/
 
-kbuild	= $(MAKE) -C $(KDIR) M=$(CURDIR) PCPUREF_SUBDIRS="$(PCPUREF_SUBDIRS)"
+# Where "install" puts things: below root, of the kernel that KDIR is of. Headers and
+# symbol versions are with the modules that they belong to, so that each kernel has
+# those of its own.
+INSTALL_MOD_DIR ?= updates/pcpuref
+root	= $(patsubst %/,%,$(if $(DESTDIR)$(INSTALL_MOD_PATH),$(abspath $(DESTDIR)$(INSTALL_MOD_PATH))))
+of_kdir	= $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
+release	= $(or $(KERNELRELEASE),$(of_kdir),$(if $(filter file,$(origin KDIR)),$(shell uname -r)))
+modlib	= $(root)/lib/modules/$(release)
+mods	= $(modlib)/$(INSTALL_MOD_DIR)
+dev	= $(modlib)/pcpuref
+
+# make has to see $(MAKE) in a recipe to let it share the jobs of -j.
+kbuild	= -C $(KDIR) M=$(CURDIR) PCPUREF_SUBDIRS="$(PCPUREF_SUBDIRS)"
 
 modules: headers-present
-	$(kbuild) modules
+	@$(MAKE) $(kbuild) modules
 
-modules_install: headers-present
-	$(kbuild) modules_install
+# Debian's headers lack what kbuild's own call of depmod needs: "install" calls it.
+modules_install: headers-present root-present
+	@$(MAKE) $(kbuild) INSTALL_MOD_PATH=$(root) INSTALL_MOD_DIR=$(INSTALL_MOD_DIR) \
+		modules_install
 
-install: modules modules_install
-	depmod -a
+headers_install: headers-present root-present
+	@grep -qs '	__pcpuref_init	' Module.symvers || { \
+		echo "No Module.symvers of pcpuref here: run make first." >&2; exit 1; }
+	@echo "  INSTALL $(dev)"
+	@install -d -m 755 $(dev)/compat
+	@install -m 644 $(wildcard pcpuref*.h) Module.symvers $(dev)
+	@install -m 644 compat/Kbuild.include compat/wrap.sh $(dev)/compat
+
+# depmod may be where only root's PATH leads. Of lists that a root without a kernel
+# lacks it warns, and needs none.
+depmod	= echo "  DEPMOD  $(modlib)" && \
+	said=$$(PATH="$$PATH:/usr/sbin:/sbin"; depmod $(if $(root),-b $(root)) $(release) 2>&1) || \
+		{ echo "$$said" >&2; exit 1; } && \
+	{ echo "$$said" | grep -v '^$$\|WARNING: could not open modules\.' >&2 || :; }
+
+install: root-present modules
+	@$(MAKE) --no-print-directory modules_install
+	@$(MAKE) --no-print-directory headers_install
+	@$(depmod)
+	@find $(modlib) -name 'pcpuref.ko*' ! -path '$(mods)/*' | sed \
+		's,.*,NOTE: & is another one: modprobe may load either. Remove it.,' >&2
+
+# What depmod made is left only where there is a kernel.
+uninstall: root-present
+	@echo "  REMOVE  $(mods) $(dev)"
+	@rm -rf $(dev)
+	@rm -f $(mods)/pcpuref.ko* $(PCPUREF_SUBDIRS:%=$(mods)/%pcpuref_*.ko*)
+	@if [ -e $(modlib)/modules.order ] || [ -e $(modlib)/kernel ]; then $(depmod); else \
+		rm -f $(modlib)/modules.[adsw]* $(modlib)/modules.builtin*.bin; fi
+	@cd $(root)/ && for d in $(PCPUREF_SUBDIRS:%=$(INSTALL_MOD_DIR)/%) $(INSTALL_MOD_DIR) .; do \
+		rmdir -p lib/modules/$(release)/$${d%.}; done 2>/dev/null || :
 
 # Without headers kbuild is not there to clean up after itself.
 clean:
-	@if [ -e "$(KDIR)/Makefile" ]; then $(kbuild) clean; else \
+	@if [ -e "$(KDIR)/Makefile" ]; then $(MAKE) $(kbuild) clean; else \
 		find . -name '.git' -prune -o \( -name '*.o' -o -name '*.ko' \
 		-o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' \
 		-o -name modules.order -o -name Module.symvers \) \
 		-type f -exec rm -f {} +; fi
 
+# What kbuild would answer with errors of its own, or with a build elsewhere.
 headers-present:
+	$(if $(filter command,$(origin O)),$(error O=$(O): objects are made beside the \
+		sources. To have them elsewhere, copy the sources; the kernel's build \
+		folder is KDIR=folder))
+	$(if $(word 2,$(CURDIR))$(findstring :,$(CURDIR)),$(error kbuild cannot build in a \
+		folder whose path has blanks or colons: "$(CURDIR)"))
+	$(if $(word 2,$(KDIR))$(findstring :,$(KDIR)),$(error kbuild cannot use a folder \
+		whose path has blanks or colons: KDIR="$(KDIR)"))
 	@[ -e "$(KDIR)/Makefile" ] || { \
 		echo "No kernel headers in $(KDIR)." >&2; \
+		$(if $(filter file,$(origin KDIR)),,[ -d "$(KDIR)" ] || \
+			echo "There is no such folder." >&2;) \
 		echo "Install them, or set KDIR=folder:" >&2; \
 		echo "  Debian, Ubuntu:  apt-get install linux-headers-$$(uname -r)" >&2; \
 		echo "  Fedora, RHEL:    dnf install kernel-devel-$$(uname -r)" >&2; \
 		echo "  Arch:            pacman -S linux-headers" >&2; \
 		echo "\"make check\" needs none: it fetches its own kernels." >&2; \
 		exit 1; }
+	@[ -e "$(KDIR)/include/config/kernel.release" ] || { \
+		echo "No kernel is built in $(KDIR): no include/config/kernel.release." >&2; \
+		echo "Build it, or set KDIR=folder to where it is built." >&2; \
+		exit 1; }
+	$(if $(filter-out $(or $(of_kdir),$(release)),$(KERNELRELEASE)),$(error KERNELRELEASE \
+		is $(KERNELRELEASE), but the kernel in $(KDIR) is $(of_kdir)))
+
+root-present:
+	$(if $(word 2,$(root)),$(error kbuild cannot install below a folder whose path has \
+		blanks: "$(DESTDIR)$(INSTALL_MOD_PATH)"))
+	$(if $(release),,$(error no kernel in KDIR=$(KDIR): set KERNELRELEASE=release or KDIR=folder))
+	$(if $(findstring /,$(release)),$(error KERNELRELEASE=$(release) is no name of a kernel))
 
 demo:
 	@scripts/demo.sh $(KERNEL)
@@ -80,15 +149,23 @@ bench-possible:
 bench-native:
 	@scripts/bench-native.sh $(KERNEL)
 
+test-install:
+	@scripts/test-install.sh $(KERNEL)
+
 lint:
 	@scripts/lint.sh
 
 help:
 	@echo "Build (against KDIR=$(KDIR)):"
 	@echo "  modules           pcpuref.ko, pcpuref_watch.ko, pcpuref_holders.ko (default)"
-	@echo "  modules_install   install it below /lib/modules"
-	@echo "  install           the same, with depmod"
+	@echo "  install           modules, depmod, and what other modules are built against:"
+	@echo "                    headers and Module.symvers, in /lib/modules/RELEASE/pcpuref;"
+	@echo "                    DESTDIR= or INSTALL_MOD_PATH= puts another folder before it"
+	@echo "  uninstall         undo that (with the same variables)"
+	@echo "  modules_install   of these the modules only, without depmod"
+	@echo "  headers_install   of these the headers and Module.symvers only"
 	@echo "  clean             remove what was built here"
+	@echo "For another kernel than the running one: KDIR=folder or KERNELRELEASE=release."
 	@echo ""
 	@echo "See and test (Debian 12; kernels are fetched and kept in the cache):"
 	@echo "  demo              the module at work in a virtual machine"
@@ -105,11 +182,13 @@ help:
 	@echo "  bench             against the kernel's own counts, in a virtual machine"
 	@echo "  bench-possible    state changes with 4, 64 and 512 possible CPUs (6.1)"
 	@echo "  bench-native      the fast path on this processor, in a process"
+	@echo "  test-install      install for KERNEL= into a folder, build a client against it"
 	@echo "  lint              checkpatch, sparse, kernel-doc, shellcheck"
 	@echo ""
 	@echo "PCPUREF_REFRESH=1 looks for newer builds of the kernels."
 
-.PHONY: modules modules_install install clean headers-present demo \
+.PHONY: modules modules_install headers_install install uninstall clean \
+	headers-present root-present demo \
 	demo-stuck check \
 	kunit selftest model traps drop-in drop-in-kernel kasan fastpath bench \
-	bench-possible bench-native lint help
+	bench-possible bench-native test-install lint help

@@ -1,0 +1,202 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# test-install.sh [KERNEL]: "make install" into a folder, for a stock kernel; a client
+# that is copied out of the sources is built against what is there; "make uninstall".
+# Nothing else may be touched. Prints KTAP; the last line counts.
+
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
+
+need_build_packages
+assignments=$("$top/scripts/stock-kernel.sh" "${1:-6.12}")
+eval "$assignments"
+work_dir "install-${1:-6.12}"
+# shellcheck disable=SC2154 # by work_dir
+cd "$work"
+# The sources of an earlier run stay: only what changed is compiled.
+rm -rf root client
+mkdir -p root sources
+PATH=$PATH:/usr/sbin:/sbin
+
+number=0
+failures=0
+
+# verdict NAME WHY: it passed if there is no reason why it did not
+verdict()
+{
+	number=$((number + 1))
+	if [ -z "$2" ]; then
+		echo "ok $number $1"
+	else
+		printf '%s\n' "$2" | sed 's/^/# /'
+		echo "not ok $number $1"
+		failures=$((failures + 1))
+	fi
+}
+
+# A copy, as git has it, since the checkout stays clean. Times are kept for make.
+(cd "$top" && find . -name '.?*' -prune -o -type f \( -name '*.[chS]' ! -name '*.mod.c' \
+	-o -name Kbuild -o -name Makefile -o -path './compat/*' \) -print) |
+	tar -C "$top" -cf - -T - | tar -C sources -xf -
+
+in_sources()
+{
+	make -C sources KDIR="$KDIR" "$@" >log 2>&1
+}
+
+uninstall()
+{
+	in_sources DESTDIR=.. INSTALL_MOD_PATH=/root uninstall || tail -n 20 log
+}
+
+# What a wrong install would write to: this machine's modules, the kernel's own folders.
+touched()
+{
+	find /lib/modules /usr/src /usr/include /etc "$KDIR" "$MODDIR" \
+		-xdev -newer before ! -type d -print 2>/dev/null || :
+}
+: >before
+sleep 1
+
+lib=root/lib/modules/$RELEASE
+dev=$lib/pcpuref
+mods=$lib/updates/pcpuref
+
+_why=
+in_sources -j"$(nproc)" DESTDIR="$work" INSTALL_MOD_PATH=/root install || _why=$(tail -n 20 log)
+! grep -q 'jobserver unavailable' log || _why="$_why make does not share its jobs"
+verdict install "$_why"
+
+_why=
+for m in pcpuref watch/pcpuref_watch holders/pcpuref_holders; do
+	set -- "$mods/$m".ko*
+	[ -s "$1" ] || _why="$_why no $m;"
+	case $(modinfo -F vermagic "$1" 2>&1) in
+	"$RELEASE "*) ;;
+	*) _why="$_why $m is of another kernel;" ;;
+	esac
+	[ -n "$(modinfo -F version "$1" 2>&1)" ] || _why="$_why $m has no version;"
+done
+verdict modules "$_why"
+
+# Of the kernel that KDIR is of, below DESTDIR.
+_why=
+modprobe -d "$work/root" -S "$RELEASE" --show-depends pcpuref_watch >shown 2>&1 ||
+	_why=$(cat shown)
+for m in pcpuref pcpuref_watch; do
+	grep -q "^insmod $work/$mods/.*$m\.ko" shown || _why="$_why $m is not found;"
+done
+verdict depmod "$_why"
+
+_why=
+for h in "$top"/pcpuref*.h "$top"/compat/*; do
+	h=${h#"$top"/}
+	cmp -s "$top/$h" "$dev/$h" || _why="$_why no $h, or another;"
+done
+grep -q '	__pcpuref_init	pcpuref	' "$dev/Module.symvers" ||
+	grep -q '	__pcpuref_init	.*/pcpuref	' "$dev/Module.symvers" ||
+	_why="$_why no symbol in Module.symvers;"
+cmp -s sources/Module.symvers "$dev/Module.symvers" || _why="$_why another Module.symvers"
+verdict headers "$_why"
+
+# The client, with its own Makefile, elsewhere; only the path of what is installed is
+# another than on a real machine.
+cp -r "$top/samples/template" client
+build_client()
+{
+	make -C client KDIR="$KDIR" PCPUREF="$work/$dev" modules >log 2>&1
+}
+_why=
+build_client || _why=$(tail -n 20 log)
+! grep -iE 'warning|undefined' log | grep -v 'compiler differs' >said ||
+	_why="$_why $(cat said)"
+[ "$(modinfo -F depends client/template.ko 2>&1)" = pcpuref ] ||
+	_why="$_why it does not depend on pcpuref"
+verdict client "$_why"
+
+# Each symbol that it takes from pcpuref, with the number that pcpuref exports it by.
+_why=
+modprobe --dump-modversions client/template.ko >wants 2>&1 || _why=$(cat wants)
+grep '	__pcpuref_' wants >wants-ours || _why="no symbol of pcpuref"
+while read -r crc symbol; do
+	has=$(awk -v s="$symbol" '$2 == s { print $1 }' "$dev/Module.symvers")
+	[ "$((crc))" -eq "$((${has:-0}))" ] && [ "$((crc))" -ne 0 ] ||
+		_why="$_why $symbol is $crc there, ${has:-missing} here;"
+done <wants-ours
+verdict client_crcs "$_why"
+
+# Without the symbols there are none: the check before is one that can fail.
+mv "$dev/Module.symvers" kept
+rm -f client/template.ko client/Module.symvers
+_why=
+! build_client || _why="it builds"
+grep -q '__pcpuref_init.*undefined\|Module\.symvers' log ||
+	_why="$_why not for the lack of symbols: $(tail -n 20 log)"
+mv kept "$dev/Module.symvers"
+verdict client_without_symbols "$_why"
+
+# Every header compiles alone; that of the tracepoints is for who defines them.
+mkdir client/headers
+sed '/^obj-m/d' client/Kbuild >client/headers/Kbuild
+echo "obj-m := headers.o" >>client/headers/Kbuild
+for h in "$dev"/pcpuref*.h; do
+	n=$(basename "$h" .h)
+	[ "$n" != pcpuref_trace ] || continue
+	printf '#include "%s.h"\n' "$n" >"client/headers/only_$n.c"
+	echo "headers-y += only_$n.o" >>client/headers/Kbuild
+done
+printf '#include <linux/module.h>\nMODULE_LICENSE("GPL");\nMODULE_DESCRIPTION("headers");\n' \
+	>>client/headers/only_pcpuref.c
+_why=
+make -C "$KDIR" M="$work/client/headers" PCPUREF="$work/$dev" modules >log 2>&1 ||
+	_why=$(grep -i error log || tail -n 20 log)
+verdict client_headers "$_why"
+
+mkdir client/shim
+cat >client/shim/shim.c <<'END'
+#include <linux/module.h>
+#include <linux/percpu-refcount.h>
+struct percpu_ref ref;
+void shim_get(void);
+void shim_get(void) { percpu_ref_get(&ref); percpu_ref_exit(&ref); }
+MODULE_LICENSE("GPL");
+END
+{
+	sed '/^obj-m/d' client/Kbuild
+	# shellcheck disable=SC2016 # make's
+	echo 'include $(PCPUREF)/compat/Kbuild.include'
+	echo 'obj-m := shim.o'
+} >client/shim/Kbuild
+_why=
+make -C "$KDIR" M="$work/client/shim" PCPUREF="$work/$dev" modules >log 2>&1 ||
+	_why=$(grep -i error log || tail -n 20 log)
+nm -u client/shim/shim.ko 2>&1 | grep -q '__pcpuref_exit' || _why="$_why no call of pcpuref"
+verdict client_shim "$_why"
+
+# Where there is a kernel, its files stay, and modules.dep is made anew.
+mkdir "$lib/kernel"
+echo kernel/other.ko >"$lib/modules.order"
+_why=$(uninstall)
+[ -s "$lib/modules.order" ] || _why="$_why the kernel's modules.order is gone;"
+[ -e "$lib/modules.dep" ] || _why="$_why modules.dep is gone;"
+_left=$(grep -rl pcpuref root || find root -name '*pcpuref*')
+[ -z "$_left" ] || _why="$_why left: $_left"
+verdict uninstall_beside_a_kernel "$_why"
+
+# Where there is none nothing stays, and to do it twice is no error.
+rm -r "$lib/kernel" "$lib/modules.order"
+_why=$(uninstall)
+_left=$(find root -mindepth 1)
+[ -z "$_left" ] || _why="$_why left: $_left"
+verdict uninstall "$_why"
+
+_why=
+[ -z "$(touched)" ] || _why="outside of DESTDIR: $(touched)"
+verdict nothing_else_touched "$_why"
+
+echo "1..$number"
+echo "$((number - failures)) passed, $failures failed, 0 skipped"
+[ "$failures" -eq 0 ]
