@@ -17,7 +17,7 @@ flavour=${1:-up}
 case $flavour in
 up) params="kunit.enable=1" ;;
 smp) params="kunit.enable=1 kunit.autorun=1" ;;
-*) die "usage: $0 [up|smp] [KERNEL-PARAMETER]..." ;;
+*) die "no User Mode Linux $flavour here: UML= takes up (6.12) or smp (7.x)" ;;
 esac
 
 assignments=$("$top/scripts/uml-kernel.sh" "$flavour")

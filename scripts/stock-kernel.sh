@@ -37,7 +37,8 @@ case ${version%-*} in
 	suite=bullseye
 	meta=${flavour}amd64
 	;;
-*) die "usage: $0 6.12|6.1|5.10[-rt|-cloud]" ;;
+*) die "no kernel $version here: KERNEL= takes 6.12, 6.1 or 5.10, the first two also with -rt,
+pcpuref: all with -cloud (7.x: make kunit UML=smp)" ;;
 esac
 
 need_build_packages

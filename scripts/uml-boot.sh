@@ -30,9 +30,10 @@ if [ ! -e "$xstate" ]; then
 	gcc -O2 -Wall -shared -fPIC -o "$xstate.$$" "$top/scripts/uml-xstate.c" -ldl
 	mv "$xstate.$$" "$xstate"
 fi
+# Ctrl-C has to reach the machine: by itself timeout makes a process group of its own.
 # shellcheck disable=SC2086 # lists of words
-set -- env LD_PRELOAD="$xstate" timeout -k 10 "${TIMEOUT:-600}" "$linux" mem="${MEM:-256M}" \
-	initrd="$initramfs" con=null con0=null,fd:1 panic=-1 $smp "$@" \
+set -- env LD_PRELOAD="$xstate" timeout --foreground -k 10 "${TIMEOUT:-600}" \
+	"$linux" mem="${MEM:-256M}" initrd="$initramfs" con=null con0=null,fd:1 panic=-1 $smp "$@" \
 	${VM_APPEND:-}
 
 guest_run "$log" "$@"

@@ -17,7 +17,7 @@ flavour=${1:-up}
 case $flavour in
 up) series=6.12 ;;
 smp) series=7 ;;
-*) die "usage: $0 up|smp" ;;
+*) die "no User Mode Linux $flavour here: UML= takes up (6.12) or smp (7.x)" ;;
 esac
 
 need_build_packages

@@ -34,7 +34,7 @@ kvm_works()
 	_boot=$(cat /proc/sys/kernel/random/boot_id)
 	_told=$cache/kvm-$_boot
 	if [ ! -e "$_told" ]; then
-		if timeout -k 1 20 qemu-system-x86_64 -accel kvm -cpu max \
+		if timeout --foreground -k 1 20 qemu-system-x86_64 -accel kvm -cpu max \
 			-m 512M -smp 2 -nographic -no-reboot -nic none \
 			-monitor none -serial stdio -kernel "$image" \
 			-append "console=ttyS0 panic=-1" 2>/dev/null </dev/null |
@@ -58,8 +58,9 @@ fi
 # CPUs that are emulated on a busy host seem to stall without being stuck: be
 # patient before the kernel complains of that.
 patience="rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
+# Ctrl-C has to reach the machine: by itself timeout makes a process group of its own.
 # shellcheck disable=SC2086 # lists of words
-set -- timeout -k 10 "${TIMEOUT:-600}" qemu-system-x86_64 \
+set -- timeout --foreground -k 10 "${TIMEOUT:-600}" qemu-system-x86_64 \
 	$accel -cpu max -smp "${SMP:-4}" -m "${MEM:-512M}" \
 	-nographic -no-reboot -nic none -monitor none -serial stdio \
 	-kernel "$image" -initrd "$initramfs" ${QEMU_ARGS:-} \

@@ -1,0 +1,92 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# test-make.sh: what make says of that which it cannot do, before kbuild or a download
+# says something else; and that it passes the jobs of -j on. Builds nothing. Prints KTAP.
+
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
+
+need_packages make
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/a path"
+cp "$top/Makefile" "$work/a path/"
+cp -r "$top/Makefile" "$top/scripts" "$work/"
+cd "$work"
+number=0
+failures=0
+
+# A kernel that only says what it is called with.
+mkdir -p kernel/include/config empty
+echo 6.12.0-none >kernel/include/config/kernel.release
+cat >kernel/Makefile <<'END'
+$(MAKECMDGOALS):
+	@echo "kernel: $@ $(filter -j% --jobserver-auth=%,$(MAKEFLAGS))"
+END
+
+verdict()
+{
+	number=$((number + 1))
+	if [ -z "$2" ]; then
+		echo "ok $number $1"
+	else
+		printf '%s\n' "$2" | sed 's/^/# /'
+		echo "not ok $number $1"
+		failures=$((failures + 1))
+	fi
+}
+
+# refuses NAME WANTED make-argument...: it fails, and says so in one way
+refuses()
+{
+	_name=$1
+	_wanted=$2
+	shift 2
+	_why=
+	! make "$@" >out 2>&1 || _why="it is done;"
+	grep -qF -- "$_wanted" out || _why="$_why not said: $_wanted
+$(cat out)"
+	verdict "$_name" "$_why"
+}
+
+refuses no_such_folder "There is no such folder." KDIR=/none/such modules
+refuses not_a_kernel "No kernel headers in empty." KDIR=empty modules
+echo all: >empty/Makefile
+refuses not_built "No kernel is built in empty: " KDIR=empty modules
+refuses output_folder "O=out: objects are made beside the sources" KDIR=kernel O=out modules
+refuses blank_in_kdir 'has blanks or colons: KDIR="a kernel"' KDIR="a kernel" modules
+refuses blank_in_path "path has blanks or colons: \"$work/a path\"" \
+	-C "a path" KDIR="$work/kernel" modules
+refuses blank_in_root "path has blanks: \"a root\"" KDIR=kernel DESTDIR="a root" install
+refuses another_release "KERNELRELEASE is 9.9, but the kernel in kernel is 6.12.0-none" \
+	KDIR=kernel KERNELRELEASE=9.9 modules
+refuses no_release "no kernel in KDIR=/none/such" KDIR=/none/such uninstall
+refuses no_name "is no name of a kernel" KDIR=/none/such KERNELRELEASE=../.. uninstall
+refuses kernel_of_traps "no kernel 7.3 here: KERNEL= takes 6.12" KERNEL=7.3 traps
+refuses kernel_of_fastpath "no kernel 7.3 here: KERNEL= takes 6.12" KERNEL=7.3 fastpath
+refuses uml_of_kunit "no User Mode Linux smtp here: UML= takes up" UML=smtp kunit
+
+# takes NAME WANTED make-argument...: it succeeds, and says so
+takes()
+{
+	_name=$1
+	_wanted=$2
+	shift 2
+	_why=
+	make "$@" >out 2>&1 || _why="it fails;"
+	grep -q -- "$_wanted" out || _why="$_why not said: $_wanted"
+	! grep -q "jobserver unavailable" out || _why="$_why jobs are not shared"
+	[ -z "$_why" ] || _why="$_why
+$(cat out)"
+	verdict "$_name" "$_why"
+}
+takes jobs "^kernel: modules .*--jobserver-auth=" -j3 KDIR=kernel modules
+takes jobs_of_clean "^kernel: clean .*--jobserver-auth=" -j3 KDIR=kernel clean
+takes kernelrelease "^kernel: modules" KDIR=kernel KERNELRELEASE=6.12.0-none modules
+takes help "uninstall" help
+
+echo "1..$number"
+[ "$failures" -eq 0 ]
