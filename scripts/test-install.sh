@@ -53,10 +53,13 @@ uninstall()
 }
 
 # What a wrong install would write to: this machine's modules, the kernel's own folders.
+# Other programs may write to the rest of the machine meanwhile.
 touched()
 {
-	find /lib/modules /usr/src /usr/include /etc "$KDIR" "$MODDIR" \
-		-xdev -newer before ! -type d -print 2>/dev/null || :
+	find /lib/modules /usr/src "$KDIR" "$MODDIR" -newer before ! -type d -print \
+		2>/dev/null || :
+	find /etc /usr/include /usr/lib -xdev -newer before -name '*pcpuref*' -print \
+		2>/dev/null || :
 }
 : >before
 sleep 1
