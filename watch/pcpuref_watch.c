@@ -350,13 +350,15 @@ static void tell_end(struct seen *seen, const struct pcpuref_event *event,
 {
 	struct departure departure = leave_kind(seen);
 	char text[REPORTED_SIZE];
+	s64 secs;
+	s32 ms;
 
-	if (departure.reports)
-		pr_warn("ref %s (id %llu) of module %s: %s after %lld.%03lld s (%s)\n",
-			event->name, event->id, event->module, end,
-			div_s64(event->since_kill, USEC_PER_SEC),
-			div_s64(event->since_kill, USEC_PER_MSEC) % MSEC_PER_SEC,
-			reported_text(&departure, text));
+	if (!departure.reports)
+		return;
+	secs = div_s64_rem(div_s64(event->since_kill, USEC_PER_MSEC), MSEC_PER_SEC, &ms);
+	pr_warn("ref %s (id %llu) of module %s: %s after %lld.%03d s (%s)\n",
+		event->name, event->id, event->module, end, secs, ms,
+		reported_text(&departure, text));
 }
 
 /*
@@ -1093,15 +1095,24 @@ static void show_counters(struct seq_file *m, const long *counts)
 	}
 }
 
+/* Apart from what ref_show() has on its stack: 32-bit kernels allow 1024 bytes. */
+static noinline_for_stack void show_history(struct seq_file *m, u64 id, u64 now)
+{
+	struct record ring[HISTORY];
+	char line[RECORD_SIZE];
+	unsigned int i, n;
+
+	n = history_of(id, ring);
+	for (i = 0; i < n; i++)
+		seq_printf(m, "%s\n", record_line(line, &ring[i], now));
+}
+
 static int ref_show(struct seq_file *m, void *unused)
 {
 	u64 id = *(u64 *)m->private;
 	unsigned long by[INIT_CALLERS];
-	struct record ring[HISTORY];
-	char line[RECORD_SIZE];
 	struct pcpuref_info info;
 	char text[COUNT_SIZE];
-	unsigned int i, n;
 	long *counts;
 	u64 now;
 
@@ -1146,10 +1157,7 @@ static int ref_show(struct seq_file *m, void *unused)
 	}
 	show_counters(m, counts);
 	kvfree(counts);
-
-	n = history_of(id, ring);
-	for (i = 0; i < n; i++)
-		seq_printf(m, "%s\n", record_line(line, &ring[i], now));
+	show_history(m, id, now);
 	return 0;
 }
 
