@@ -125,6 +125,9 @@ selftest:
 model:
 	@scripts/model.sh
 
+litmus:
+	@scripts/litmus.sh
+
 traps:
 	@scripts/traps.sh
 
@@ -173,7 +176,8 @@ help:
 	@echo "  check             kunit, and selftest on the newest kernel"
 	@echo "  kunit             UML=up (6.12, one CPU) or UML=smp (7.x, four)"
 	@echo "  selftest          KERNEL=6.12, 6.1, 5.10, 6.12-rt or 6.1-rt"
-	@echo "  model             the state machine explored, its memory ordering checked"
+	@echo "  model             the state machine explored"
+	@echo "  litmus            its memory ordering, by the kernel's memory model"
 	@echo "  traps             percpu_ref and pcpuref in the same trouble"
 	@echo "  drop-in           drivers of a stock kernel, on pcpuref instead of percpu_ref"
 	@echo "  drop-in-kernel    Linux itself on pcpuref (7.x, UML; four long builds)"
@@ -190,5 +194,5 @@ help:
 .PHONY: modules modules_install headers_install install uninstall clean \
 	headers-present root-present demo \
 	demo-stuck check \
-	kunit selftest model traps drop-in drop-in-kernel kasan fastpath bench \
+	kunit selftest model litmus traps drop-in drop-in-kernel kasan fastpath bench \
 	bench-possible bench-native test-install lint help

@@ -117,7 +117,7 @@ static void broken(struct pcpuref_data *d, enum pcpuref_misuse what, long old,
 /*
  * PCPUREF_ALLOW_ZERO: a live reference may be got from zero. The caller has seen
  * zero; if that is what a kill has made of it, the kill's tag is visible. Pairs with
- * drop(), whose RMW is fully ordered after the tag.
+ * drop(), whose RMW is fully ordered after the tag (litmus: h4-kill-get-zero).
  */
 static bool may_leave_zero(const struct pcpuref *ref, const struct pcpuref_data *d)
 {
@@ -194,7 +194,8 @@ static __always_inline bool tryget(struct pcpuref *ref, unsigned long nr, u8 rea
 
 /*
  * It looks at the word and takes the reference in one section with preemption
- * disabled: that is what the grace period before a confirmation waits for.
+ * disabled: that is what the grace period before a confirmation waits for
+ * (litmus: d1-trygetlive-confirm).
  */
 static __always_inline bool tryget_live(struct pcpuref *ref, unsigned long nr, u8 readers,
 					unsigned long caller)
@@ -212,7 +213,7 @@ static noinline void put_odd(struct pcpuref *ref, struct pcpuref_data *d, long o
 	unsigned int todo = 0;
 	unsigned long flags;
 
-	/* Release comes after what the caller did, and after all other puts. */
+	/* Release comes after all other puts (litmus: b1-lastput-release). */
 	smp_acquire__after_ctrl_dep();
 	if (!d) {
 		__pcpuref_misuse_gone(ref, caller);
@@ -238,7 +239,7 @@ static __always_inline void put(struct pcpuref *ref, unsigned long nr, u8 reader
 	long old = 0;
 
 	if (likely(d)) {
-		/* Orders what the caller did to the object before release. */
+		/* What the caller did to the object comes before release: pairs with put_odd(). */
 		old = atomic_long_fetch_sub_release(nr, &d->count);
 		if (likely(old > (long)nr)) {
 			preempt_enable_notrace();

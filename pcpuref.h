@@ -645,7 +645,7 @@ static __always_inline bool __pcpuref_add(struct pcpuref *ref, unsigned long nr)
  * smp_store_release() in __pcpuref_init() and in to_percpu() of the core; the
  * address dependency orders the add after them. this_cpu_add() is one
  * interrupt-safe instruction where the architecture has it, and interrupt-safe
- * everywhere.
+ * everywhere. (litmus: a1-kill-get, a3-fastput-release, c4-init-add, n1-tryget-reuse)
  */
 static __always_inline bool __pcpuref_add(struct pcpuref *ref, unsigned long nr)
 {
@@ -676,7 +676,7 @@ static __always_inline bool __pcpuref_get_atomic(struct pcpuref *ref, unsigned l
 	unsigned long word;
 	long old;
 
-	/* As in __pcpuref_data() of the core: not the data from before an init. */
+	/* As in __pcpuref_data() of the core (litmus: e2-tryget-slow). */
 	smp_rmb();
 	/* Pairs, by the dependency, with the smp_store_release() in __pcpuref_init(). */
 	data = READ_ONCE(ref->data);

@@ -146,7 +146,7 @@ pcpuref_kref_put(struct pcpuref_kref *kref,
 	int old = atomic_fetch_sub_release(1, &kref->count);
 
 	if (old == 1) {
-		/* Pairs with the release of every other put. */
+		/* Pairs with the release of every other put (litmus: b1-lastput-release). */
 		smp_acquire__after_ctrl_dep();
 		if (likely(release)) {
 			release(kref);

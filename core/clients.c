@@ -67,7 +67,7 @@ static struct pcpuref_client *add(struct module *owner, gfp_t gfp)
 
 struct pcpuref_client *__pcpuref_client(struct pcpuref_site *site, gfp_t gfp)
 {
-	/* Pairs with the smp_store_release() below, by the dependency. */
+	/* Pairs with the smp_store_release() below, by the dependency (litmus: p1-publish). */
 	struct pcpuref_client *client = READ_ONCE(site->client);
 
 	if (likely(client))
@@ -80,7 +80,7 @@ struct pcpuref_client *__pcpuref_client(struct pcpuref_site *site, gfp_t gfp)
 
 void __pcpuref_wait_for_client(struct pcpuref_client *client)
 {
-	/* Pairs with the release in __pcpuref_landed(): callbacks have returned. */
+	/* Callbacks have returned: pairs with __pcpuref_landed() (litmus: q1-landed-wait). */
 	while (atomic_read_acquire(&client->in_flight))
 		schedule_timeout_uninterruptible(1);
 }

@@ -405,13 +405,13 @@ static void remember_cause(const struct pcpuref_event *event)
 	stamp = atomic_inc_return(&nr_causes);
 	cause = &causes[stamp % CAUSES];
 	WRITE_ONCE(cause->stamp, 0);
-	/* Pairs with the smp_rmb() in __pcpuref_cause(). */
+	/* Pairs with the smp_rmb() in __pcpuref_cause() (litmus: r2-cause-overwritten). */
 	smp_wmb();
 	WRITE_ONCE(cause->id, event->id);
 	WRITE_ONCE(cause->when, ktime_get_mono_fast_ns());
 	WRITE_ONCE(cause->address, event->caller ?: event->finder);
 	WRITE_ONCE(cause->what, event->misuse);
-	/* Pairs with the smp_load_acquire() in __pcpuref_cause(). */
+	/* Pairs with the smp_load_acquire() in __pcpuref_cause() (litmus: r1-cause-there). */
 	smp_store_release(&cause->stamp, stamp ?: CAUSES);
 }
 

@@ -18,7 +18,8 @@
 /*
  * PCPUREF_ALLOW_ZERO: a live reference at zero. Of a dying one only its end counts,
  * which is told a moment later. The acquire of the zero makes the tag visible that
- * the kill has stored before: pairs with the RMWs of puts and of drop().
+ * the kill has stored before: pairs with the RMWs of puts and of drop()
+ * (litmus: h5-kill-iszero).
  */
 static bool is_visiting_zero(const struct pcpuref *ref, const struct pcpuref_data *d)
 {
@@ -51,7 +52,8 @@ bool pcpuref_is_zero(struct pcpuref *ref)
 	 * Who took a reference sees that it is not zero: this orders the word or
 	 * the count, by which it was taken, before what is read here. Pairs with
 	 * the release by which __pcpuref_revive() makes the count positive, and
-	 * with the smp_store_release() of the word in to_percpu().
+	 * with the smp_store_release() of the word in to_percpu()
+	 * (litmus: h1-revive-iszero, h2-revive-iszero-fast, h3-topercpu-iszero-fast).
 	 */
 	smp_rmb();
 	preempt_disable_notrace();

@@ -42,7 +42,7 @@ void __pcpuref_defer(struct pcpuref_data *d, int zeroes)
 
 	/*
 	 * Fully ordered, also when it finds it listed: then what went before is
-	 * seen by undefer(), whose atomic_xchg() this pairs with.
+	 * seen by undefer(), whose atomic_xchg() this pairs with (litmus: g1-defer-undefer).
 	 */
 	while (!atomic_try_cmpxchg(&d->deferrals, &old, (old + zeroes) | DEFERRED))
 		;

@@ -117,10 +117,14 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 
 	/*
 	 * Lookups in type-stable memory may meet an object that is being set up.
-	 * Pairs with the dependent loads of whoever follows ref->data.
+	 * Pairs with the dependent loads of whoever follows ref->data
+	 * (litmus: e1-init-data, n2-tryget-reuse-slow).
 	 */
 	smp_store_release(&ref->data, d);
-	/* Pairs with the dependent access in __pcpuref_add(). */
+	/*
+	 * Pairs with the dependent access in __pcpuref_add(), and with the smp_rmb() of
+	 * who loads the data later (litmus: c4-init-add, e2-tryget-slow, n1-tryget-reuse).
+	 */
 	smp_store_release(&ref->word, (unsigned long)d->counters | d->tags |
 			  (d->tagged ? __PCPUREF_ATOMIC : 0) |
 			  (dead ? __PCPUREF_DEAD : 0));
@@ -204,7 +208,7 @@ static void detach(struct pcpuref_data *d, unsigned long caller)
 	zero = d->zero || (__pcpuref_allows_zero(d) && !atomic_long_read(&d->count));
 	WRITE_ONCE(ref->word, __PCPUREF_ATOMIC | __PCPUREF_DEAD | EXITED |
 		   (zero ? 0 : NONZERO));
-	/* Pairs with the smp_load_acquire() in pcpuref_is_zero(). */
+	/* Pairs with the smp_load_acquire() in pcpuref_is_zero() (litmus: k1-detach-iszero). */
 	smp_store_release(&ref->data, __pcpuref_gone(d->release));
 	__pcpuref_orphan(d);
 }

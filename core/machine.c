@@ -67,7 +67,10 @@ void __pcpuref_tag(struct pcpuref_data *d, unsigned long tags)
 {
 	lockdep_assert_held(&d->lock);
 	d->tagged = !!(tags & __PCPUREF_ATOMIC);
-	/* Pairs with the READ_ONCE() in __pcpuref_add(): one store, all tags. */
+	/*
+	 * One store, all tags. Pairs with the READ_ONCE() in __pcpuref_add(), by the
+	 * grace period (litmus: a1-kill-get, a2-kill-get-callback).
+	 */
 	WRITE_ONCE(d->ref->word, (unsigned long)d->counters | tags | d->tags);
 }
 
@@ -149,7 +152,7 @@ static unsigned int mark_zero(struct pcpuref_data *d)
 		__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);
 		return 0;
 	}
-	/* Pairs with smp_load_acquire() in pcpuref_is_zero(). */
+	/* Pairs with smp_load_acquire() in pcpuref_is_zero() (litmus: f1-lastput-iszero). */
 	smp_store_release(&d->zero, true);
 	d->ended++;
 	/* One release for this zero and for those before that were not told yet. */
@@ -192,7 +195,10 @@ static unsigned int drop(struct pcpuref_data *d)
 
 	if (is_stuck(d))
 		return 0;
-	/* Fully ordered: release may follow. */
+	/*
+	 * Fully ordered: release may follow (litmus: b3-put-drop), and who sees the zero
+	 * sees the kill (litmus: h4-kill-get-zero, h5-kill-iszero).
+	 */
 	new = atomic_long_dec_return(&d->count);
 	if (likely(new > 0))
 		return 0;
@@ -307,7 +313,10 @@ static bool shift_confirms(struct pcpuref_data *d)
 	return any;
 }
 
-/* The lock is dropped for each of them; one may exit. */
+/*
+ * The lock is dropped for each of them; one may exit. Who learns of it gets no live
+ * reference any more (litmus: d1-trygetlive-confirm, d2-confirm-trygetlive).
+ */
 static void call_confirms(struct pcpuref_data *d, unsigned long *flags)
 {
 	int i;
@@ -339,8 +348,9 @@ static void to_percpu(struct pcpuref_data *d)
 	d->biased = true;
 	d->tagged = false;
 	/*
-	 * Whoever sees the untagged word sees zeroed counters and the bias.
-	 * Pairs with the address dependency in __pcpuref_add().
+	 * Whoever sees the untagged word sees zeroed counters and the bias. Pairs with
+	 * the address dependency in __pcpuref_add().
+	 * (litmus: c2-takeout-settle-add, c3-topercpu-bias, o2-revive-reuse-fast)
 	 */
 	smp_store_release(&d->ref->word, (unsigned long)d->counters | __pcpuref_readers(d));
 	__pcpuref_event(d, PCPUREF_STEP_SWITCH, PCPUREF_MODE_ATOMIC, PCPUREF_MODE_PERCPU,
@@ -461,7 +471,10 @@ static unsigned long __percpu *fold(struct pcpuref_data *d, long sum)
 
 	lockdep_assert_held(&d->lock);
 
-	/* Fully ordered: carries what fast puts did on to the put that releases. */
+	/*
+	 * What holders did before fast puts the grace period has made visible. The RMWs of
+	 * the count pass it on to the put that releases (litmus: b2-fastput-fold-lastput).
+	 */
 	new = atomic_long_add_return(sum - BIAS, &d->count);
 	d->biased = false;
 	/* The core holds a reference, so less than one is too few. */
@@ -492,8 +505,9 @@ static void grace_period_over(struct pcpuref_data *d)
 	/*
 	 * Written only by the end of a grace period, and while there is none. With
 	 * many CPUs this takes long, so it is done without the lock: @busy keeps
-	 * everybody else from writing the counters. Who reads them meanwhile gets
-	 * a snapshot, as ever.
+	 * everybody else from writing the counters, until it is cleared under the
+	 * lock (litmus: c1-takeout-topercpu-add). Who reads them meanwhile gets a
+	 * snapshot, as ever.
 	 */
 	if (data_race(!!d->biased))
 		sum = __pcpuref_take_out(d->counters);
@@ -583,14 +597,15 @@ unsigned int __pcpuref_revive(struct pcpuref_data *d, unsigned long caller)
 		 * have come to tell yet. Then it is told here on its behalf.
 		 */
 		if (!d->zero && !is_stuck(d)) {
-			/* Zero was read: pairs with the release of the puts. */
+			/* Pairs with the release of the puts (litmus: b4-put-claim). */
 			smp_acquire__after_ctrl_dep();
 			todo = mark_zero(d);
 			d->claimed++;
 		}
 		/*
 		 * No longer zero before somebody can take a reference: pairs, by
-		 * the release, with the smp_rmb() in pcpuref_is_zero().
+		 * the release, with the smp_rmb() in pcpuref_is_zero(), or with a
+		 * client's own (litmus: h1-revive-iszero, o1-revive-reuse).
 		 */
 		WRITE_ONCE(d->zero, false);
 		/* Unless somebody has touched the dead count: then it sticks. */

@@ -99,7 +99,10 @@ long __pcpuref_take_out(unsigned long __percpu *counters)
 
 	for (i = 0; i < nr_offsets; i++) {
 		counter = (unsigned long *)((__force unsigned long)counters + offsets[i]);
-		/* Pairs with this_cpu_add() in __pcpuref_add(), by the grace period. */
+		/*
+		 * Pairs with this_cpu_add() in __pcpuref_add(), by the grace period
+		 * (litmus: a1-kill-get, a3-fastput-release).
+		 */
 		n = READ_ONCE(*counter);
 		if (!n)
 			continue;
@@ -149,7 +152,8 @@ static void sched_after_tasks(struct rcu_head *head)
 
 /*
  * The head is the one that a switch uses: that has a pin, so it is over. Pairs
- * with the preemption-disabled section around each look at the data pointer. Most
+ * with the preemption-disabled section around each look at the data pointer
+ * (litmus: m1-exit-slow). Most
  * have no counters any more, and kfree_rcu() frees those together.
  */
 void __pcpuref_unpin(struct pcpuref_data *d)

@@ -55,7 +55,7 @@ static struct pcpuref_work_pool *add_pool(void)
 		return NULL;
 	}
 	pool->next = pools;
-	/* Pairs with the READ_ONCE() in queue_somewhere(), by the dependency. */
+	/* Pairs with the dependency in queue_somewhere() (litmus: p1-publish). */
 	smp_store_release(&pools, pool);
 	return pool;
 }

@@ -141,12 +141,13 @@ security_mirror()
 apt_tree()
 {
 	command -v apt-get >/dev/null 2>&1 ||
-		die "kernels come from Debian packages: no apt-get here"
+		die "Debian packages are fetched with apt-get: there is none here"
 	tree=$cache/apt/$1
 	case $1 in
 	bullseye) _suites="bullseye bullseye-security" ;;
 	bookworm) _suites="bookworm bookworm-updates bookworm-security" ;;
 	trixie) _suites="trixie-backports" ;;
+	sid) _suites=sid ;;
 	*) die "no such apt tree: $1" ;;
 	esac
 	_keys=/usr/share/keyrings/debian-archive-keyring.gpg

@@ -3,7 +3,7 @@
 #
 # check.sh: explore the model of the machine with spin: no error in it as it is,
 # and an error in each of the ways in which it can be broken. Two minutes and 800 MB.
-# Tests of memory ordering are in litmus/.
+# Tests of memory ordering are in litmus/, see scripts/litmus.sh.
 
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,0 +1,219 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# litmus.sh [NAME]...: run the litmus tests of Documentation/models/litmus/ with the
+# kernel's memory model, and check the verdict that each has as "Result:" in its first
+# comment. NAME is a test, which brings its twins along, or one twin; without it all
+# are run, and the tests are compared with the code:
+#
+#	NAME.litmus		what the code claims: Never
+#	NAME+LESS.litmus	its twin, which lacks one thing: Sometimes
+#
+# Every test has a twin, is named in the code ("litmus: NAME"), and models functions
+# that there are. Ends with the sum: "N passed, N failed, N skipped".
+#
+# Needs herd7: HERD, or the one in PATH, or Debian's, of which only sid has a package:
+# it is unpacked into the cache with its own libraries, not installed. Without it all is
+# skipped, and the exit status is 4.
+#
+# Environment: KERNEL, of whose source the model is (6.12; 6.1, 7), or MODEL, the
+# tools/memory-model of another one; LITMUS, another folder of tests; CODE, another tree
+# to compare them with.
+
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
+
+tests=${LITMUS:-$top/Documentation/models/litmus}
+tests=$(cd "$tests" && pwd)
+work_dir litmus
+rm -rf "$work/out"
+mkdir -p "$work/out"
+passed=0
+failed=0
+
+find "$tests" -name '*.litmus' | sed 's,.*/,,;s/\.litmus$//' | sort >"$work/all"
+[ -s "$work/all" ] || die "no litmus tests in $tests"
+grep -v + "$work/all" >"$work/bases" || :
+: >"$work/names"
+for name; do
+	grep -x -F -e "$name" "$work/all" >>"$work/names" ||
+		die "no litmus test $name"
+	grep "^$name+" "$work/all" >>"$work/names" || :
+done
+[ $# -gt 0 ] || cp "$work/all" "$work/names"
+
+# result NAME: complaints are in $work/complaints; there must be none.
+result()
+{
+	if [ -s "$work/complaints" ]; then
+		failed=$((failed + 1))
+		echo "not ok $1"
+		sed 's/^/# /' "$work/complaints"
+	else
+		passed=$((passed + 1))
+		echo "ok $1"
+	fi
+}
+
+# --- Tests and code -------------------------------------------------------------
+
+# of TEST FIELD: what its first comment has there; a list may go on in other lines.
+of()
+{
+	awk -v field=" * $2: " '
+		index($0, field) == 1 { print substr($0, length(field) + 1); more = 1; next }
+		more && /^ \*        [^ ]/ { print substr($0, 4); next }
+		{ more = 0 }
+		/^ \*\)/ { exit }' "$tests/$1.litmus" | tr ',' '\n' | sed 's/^ *//;s/ *$//;/^$/d'
+}
+
+compare_with_code()
+{
+	(
+		cd "${CODE:-$top}"
+		cat pcpuref.c pcpuref.h pcpuref_kref.h core/*.c core/*.h
+	) >"$work/code"
+
+	# A name that is spelt wrong is no name of a test; nothing after it is none either.
+	grep -o 'litmus:.*' "$work/code" | sed 's/^litmus: *//' |
+		grep -o '^[a-z0-9-]*\(, [a-z0-9-]*\)*' | sed 's/, /\n/g' | sort -u >"$work/named"
+	comm -23 "$work/bases" "$work/named" | sed 's/$/ is not named/' >"$work/complaints"
+	result "each test is named in the code"
+	comm -13 "$work/bases" "$work/named" | sed 's/$/ is no test/' >"$work/complaints"
+	grep 'litmus:' "$work/code" | grep -v 'litmus: [a-z0-9]' >>"$work/complaints" || :
+	result "the code names tests that there are"
+
+	# A comment may go on naming a function that has gone.
+	grep -v '^[[:space:]]*/\{0,1\}\*' "$work/code" >"$work/functions"
+	: >"$work/complaints"
+	while read -r name; do
+		of "$name" Models >"$work/models"
+		[ -s "$work/models" ] || echo "$name models nothing"
+		while read -r function; do
+			grep -q "\<${function%()}(" "$work/functions" ||
+				echo "$name: there is no $function"
+		done <"$work/models"
+	done <"$work/bases" >>"$work/complaints"
+	result "each test models functions that there are"
+
+	# shellcheck disable=SC2094 # that file is only read
+	# What is claimed never happens; what lacks something shows that it is needed.
+	while read -r name; do
+		case $name in
+		*+*)
+			want=Sometimes
+			grep -q -x -F -e "${name%%+*}" "$work/bases" ||
+				echo "$name is a twin of nothing"
+			;;
+		*)
+			want=Never
+			grep -q "^$name+" "$work/all" || echo "$name has no twin"
+			;;
+		esac
+		[ "$(of "$name" Result)" = "$want" ] ||
+			echo "$name does not say \"Result: $want\""
+		[ "$(sed -n '1s/^C //p' "$tests/$name.litmus")" = "$name" ] ||
+			echo "$name has another name inside"
+	done <"$work/all" >"$work/complaints"
+	result "each test has a twin, and says what it expects"
+}
+
+# --- herd7 ------------------------------------------------------------------------
+
+# skip REASON: nothing but the comparison above can be done.
+skip()
+{
+	echo "SKIP: $1"
+	if [ "$failed" -gt 0 ]; then
+		echo "$passed passed, $failed failed, $(wc -l <"$work/names") skipped"
+		exit 1
+	fi
+	# The comparison is no proof of anything: it does not count.
+	echo "0 passed, 0 failed, $(wc -l <"$work/names") skipped"
+	exit 4
+}
+
+# In a subshell: it may end in die. What it tells is in the reason.
+unpack_herd()
+{
+	apt_tree sid
+	rm -rf "$cache/herd" "$cache/herd.tmp"
+	mkdir -p "$cache/herd.tmp"
+	# shellcheck disable=SC2046 # a list of words
+	fetch "$cache/herd.tmp" herdtools7 $(deps herdtools7)
+	mv "$cache/herd.tmp" "$cache/herd"
+}
+
+find_herd()
+{
+	herd=${HERD:-$(command -v herd7 || :)}
+	if [ -n "$herd" ]; then
+		printf '#!/bin/sh\nexec %s "$@"\n' "$(quote "$herd")" >"$work/herd"
+	else
+		[ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ] ||
+			skip "no herd7 here, and Debian's is unpacked on amd64 only"
+		lock herd
+		if [ ! -d "$cache/herd" ] || [ -n "${PCPUREF_REFRESH:-}" ]; then
+			(unpack_herd) || skip "no herd7 here, and Debian's cannot be fetched"
+		fi
+		unlock
+		libraries=$(find "$cache/herd" -name libc.so.6 -o -name 'libgmp.so.*' |
+			sed 's,/[^/]*$,,' | sort -u | paste -s -d :)
+		libdir=$(find "$cache/herd" -name stdlib.cat | head -n 1)
+		cat >"$work/herd" <<END
+#!/bin/sh
+exec $(quote "$(find "$cache/herd" -name ld-linux-x86-64.so.2 | head -n 1)") \\
+	--library-path $(quote "$libraries") \\
+	$(quote "$cache/herd/usr/bin/herd7") -set-libdir $(quote "${libdir%/*}") "\$@"
+END
+	fi
+	chmod +x "$work/herd"
+	"$work/herd" -version >"$work/version" 2>&1 || {
+		sed 's/^/# /' "$work/version"
+		skip "herd7 does not run (${herd:-the one in $cache/herd})"
+	}
+}
+
+find_model()
+{
+	model=${MODEL:-}
+	if [ -z "$model" ]; then
+		(kernel_source "${KERNEL:-6.12}") ||
+			skip "no kernel source to take the memory model from"
+		model=$cache/source-${KERNEL:-6.12}/tools/memory-model
+	fi
+	[ -e "$model/linux-kernel.cfg" ] || die "no memory model in $model"
+}
+
+# --- The run ------------------------------------------------------------------------
+
+[ $# -gt 0 ] || compare_with_code
+find_herd
+find_model
+
+# herd7 looks for the parts of the model in the folder that it runs in.
+cd "$model"
+# shellcheck disable=SC2016 # for the shell that xargs starts
+xargs -P 2 -I '{}' sh -c '
+	timeout 120 "$1/herd" -conf linux-kernel.cfg "$2/$3.litmus" >"$1/out/$3" 2>&1 ||
+		echo "herd7 returned $?" >>"$1/out/$3"' \
+	sh "$work" "$tests" '{}' <"$work/names"
+
+while read -r name; do
+	want=$(of "$name" Result)
+	got=$(sed -n 's/^Observation [^ ]* \([^ ]*\).*/\1/p' "$work/out/$name")
+	# A data race would make the verdict meaningless.
+	if [ -n "$want" ] && [ "$got" = "$want" ] &&
+	   ! grep -q '^\(Flag\|Warning\|herd7 returned\)' "$work/out/$name"; then
+		: >"$work/complaints"
+	else
+		cp "$work/out/$name" "$work/complaints"
+		got="${got:-nothing}, want ${want:-what it does not say}"
+	fi
+	result "$name: $got"
+done <"$work/names"
+
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
