@@ -19,7 +19,10 @@
  * Memory ordering, as refcount_t has it: a get orders nothing, since whoever
  * calls it has a reference, or a lookup that orders for itself. A put is a
  * release, and the put that comes to zero is an acquire too: what all holders
- * did to the object is over before the release function begins.
+ * did to the object is over before the release function begins. Init orders nothing: in
+ * memory where lookups may still meet the object that was there before
+ * (SLAB_TYPESAFE_BY_RCU) the client needs a write barrier between what lookups compare
+ * and init, and a read barrier after the get (litmus: n3-kref-reuse).
  */
 #ifndef PCPUREF_KREF_H
 #define PCPUREF_KREF_H
