@@ -118,7 +118,7 @@ while [ "$round" -lt 20 ] && [ -z "$why" ]; do
 	version=$(cat /sys/module/pcpuref/version)
 	[ "$lines" = "pcpuref: version $version" ] ||
 		why="loading said: $lines"
-	printf '%s\n' "$version" | grep -q '^[0-9]*\.[0-9]*\.[0-9]*$' ||
+	printf '%s\n' "$version" | grep -Eq '^[0-9]+\.[0-9]+\.[0-9]+(-dev)?$' ||
 		why="no version: $version"
 	mark
 	unloading=$(unload pcpuref) || why=$unloading
