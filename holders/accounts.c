@@ -435,25 +435,28 @@ static bool has_puts(struct bucket *bucket, const struct pcpuref_account *accoun
 }
 
 /*
- * Take what a task has got at a place out of its name, into a CPU's: which bucket it is
- * in does not matter to who looks for it.
+ * Take what a task has got, and others put, out of its name, into a CPU's: which bucket
+ * that is in does not matter to who looks for it.
  */
-static void take_out(struct bucket *bucket, struct pcpuref_account *account, place_t get)
+static void take_out(struct bucket *bucket, struct pcpuref_account *account)
 {
-	struct pcpuref_slot *slot = slot_in(account, get), *other;
 	struct pcpuref_account key = *account;
+	struct pcpuref_slot *slot, *other;
+	bool any = false, puts = has_puts(bucket, account);
 
-	if (!slot)
-		return;
-	if (!has_puts(bucket, account)) {
-		other = slot_for(bucket, account->ref, this_cpu_name(), 0, get);
+	for (slot = account->slots; slot < account->slots + SLOTS; slot++) {
+		if (!slot->place || !__pcpuref_place_is_handed_over(slot->place))
+			continue;
+		any = true;
+		other = puts ? NULL : slot_for(bucket, key.ref, this_cpu_name(), 0, slot->place);
 		if (!other)
-			return;
+			continue;
 		other->count += slot->count;
 		other->when = slot->when;
 		undo(bucket, account, slot, slot->count);
-		return;
 	}
+	if (!any || !puts)
+		return;
 	/* Some of it may have been put since: by which of these, nobody knows yet. */
 	while ((account = next_of(bucket, NULL, key.ref, key.who, key.pid))) {
 		account->who = this_cpu_name();
@@ -462,8 +465,8 @@ static void take_out(struct bucket *bucket, struct pcpuref_account *account, pla
 	}
 }
 
-/* What is got at this place is put by others: it is nobody's from now on. */
-void __pcpuref_accounts_in_common(place_t get)
+/* What is handed over is nobody's, from now on. */
+void __pcpuref_accounts_in_common(void)
 {
 	struct pcpuref_account *account;
 	struct bucket *bucket;
@@ -476,7 +479,7 @@ void __pcpuref_accounts_in_common(place_t get)
 		account = NULL;
 		while ((account = next_account(bucket, account)))
 			if (!pcpuref_account_is_common(account))
-				take_out(bucket, account, get);
+				take_out(bucket, account);
 		raw_spin_unlock_irqrestore(&bucket->lock, flags);
 	}
 }

@@ -52,14 +52,13 @@ typedef u16 place_t;
 place_t __pcpuref_place(unsigned long address, unsigned long caller, const void *call);
 unsigned int __pcpuref_place_kinship(place_t put, place_t get);
 void __pcpuref_place_learn(place_t put, const place_t *open, unsigned int nr);
-bool __pcpuref_place_puts(place_t put, place_t get);
 bool __pcpuref_place_may_put(place_t put, place_t get);
 bool __pcpuref_place_may_put_any(place_t put, const place_t *open, unsigned int nr);
 bool __pcpuref_place_is_known(place_t put);
 bool __pcpuref_place_knows_one(place_t put);
 unsigned int __pcpuref_place_nth_use(place_t put);
 bool __pcpuref_place_is_handed_over(place_t place);
-void __pcpuref_place_set_handed_over(place_t place);
+bool __pcpuref_place_set_handed_over(place_t place);
 
 /* Long enough for a function and its module. */
 #define PLACE_SIZE	192
@@ -123,7 +122,7 @@ typedef void pcpuref_slot_func_t(const struct pcpuref_account *account,
 
 void __pcpuref_accounts_of(const struct pcpuref *ref, pcpuref_slot_func_t *func);
 void __pcpuref_accounts_forget(const struct pcpuref *ref);
-void __pcpuref_accounts_in_common(place_t get);
+void __pcpuref_accounts_in_common(void);
 void __pcpuref_accounts_places(unsigned long *used);
 unsigned long __pcpuref_accounts_lost(void);
 

@@ -178,6 +178,7 @@ static void fill(place_t nr, unsigned long address, unsigned long caller, const 
 		if (other->handed_over && kinship(place, other) == 2 && !place->gets[0]) {
 			place->gets[0] = other->same_as;
 			place->kinds[0] = BIT(0);
+			place->handed_over = true;
 		}
 	}
 	/* Pairs with the smp_load_acquire() in probe(). */
@@ -350,12 +351,6 @@ unsigned int __pcpuref_place_kinship(place_t put, place_t get)
 	return kinship(slot_of(put), slot_of(get));
 }
 
-/* Whether it is known that a put here undoes gets from there. Any context. */
-bool __pcpuref_place_puts(place_t put, place_t get)
-{
-	return bit_of(slot_of(put), get);
-}
-
 /* Whether a put here may undo a get there, by all that is known. Any context. */
 bool __pcpuref_place_may_put(place_t put, place_t get)
 {
@@ -402,9 +397,42 @@ bool __pcpuref_place_is_handed_over(place_t place)
 	return READ_ONCE(slot_of(place)->handed_over);
 }
 
-void __pcpuref_place_set_handed_over(place_t place)
+/*
+ * And with it all that may belong together: what one of two places has put in common,
+ * the other must find there. Return: whether that is new of any.
+ */
+bool __pcpuref_place_set_handed_over(place_t handed)
 {
-	WRITE_ONCE(slot_of(place)->handed_over, true);
+	bool any = !__pcpuref_place_is_handed_over(handed), again = true;
+	struct place *put;
+	unsigned int i;
+
+	WRITE_ONCE(slot_of(handed)->handed_over, true);
+	while (again) {
+		again = false;
+		for (put = places; put < places + MAX_PLACES; put++) {
+			bool over = READ_ONCE(put->handed_over);
+			place_t get;
+
+			for (i = 0; i < MAX_GETS && !over; i++) {
+				get = READ_ONCE(put->gets[i]);
+				over = get && __pcpuref_place_is_handed_over(get);
+			}
+			if (!over)
+				continue;
+			again |= !READ_ONCE(put->handed_over);
+			WRITE_ONCE(put->handed_over, true);
+			for (i = 0; i < MAX_GETS; i++) {
+				get = READ_ONCE(put->gets[i]);
+				if (!get || __pcpuref_place_is_handed_over(get))
+					continue;
+				WRITE_ONCE(slot_of(get)->handed_over, true);
+				again = true;
+			}
+		}
+		any |= again;
+	}
+	return any;
 }
 
 /* --- Names ----------------------------------------------------------------------- */

@@ -283,7 +283,7 @@ void __pcpuref_suspects_learn(const struct pcpuref *ref, place_t put, unsigned i
 {
 	place_t open[MAX_OPEN];
 	unsigned long flags;
-	unsigned int nr, i;
+	unsigned int nr;
 
 	if (pcpuref_in_nmi() || !raw_spin_trylock_irqsave(&suspects_lock, flags))
 		return;
@@ -291,15 +291,9 @@ void __pcpuref_suspects_learn(const struct pcpuref *ref, place_t put, unsigned i
 	nr = open_places(open);
 	__pcpuref_place_learn(put, open, nr);
 	/* The first may have been a put too many. */
-	if (nth >= ENOUGH || (nth > 1 && __pcpuref_place_knows_one(put)))
-		__pcpuref_place_set_handed_over(put);
-	for (i = 0; i < nr && __pcpuref_place_is_handed_over(put); i++) {
-		if (!__pcpuref_place_puts(put, open[i]) ||
-		    __pcpuref_place_is_handed_over(open[i]))
-			continue;
-		__pcpuref_place_set_handed_over(open[i]);
-		__pcpuref_accounts_in_common(open[i]);
-	}
+	if ((nth >= ENOUGH || (nth > 1 && __pcpuref_place_knows_one(put))) &&
+	    __pcpuref_place_set_handed_over(put))
+		__pcpuref_accounts_in_common();
 	raw_spin_unlock_irqrestore(&suspects_lock, flags);
 }
 
