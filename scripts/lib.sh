@@ -27,6 +27,23 @@ export LC_ALL=C
 cache=${PCPUREF_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/pcpuref}
 mkdir -p "$cache"
 
+# For scripts that judge: how many verdicts they have given, and how many of them fail.
+number=0
+failures=0
+
+# verdict NAME WHY: it passed if there is no reason why it did not
+verdict()
+{
+	number=$((number + 1))
+	if [ -z "$2" ]; then
+		echo "ok $number $1"
+	else
+		printf '%s\n' "$2" | sed 's/^/# /'
+		echo "not ok $number $1"
+		failures=$((failures + 1))
+	fi
+}
+
 # A value in a form that "eval" reads back as it was.
 quote()
 {

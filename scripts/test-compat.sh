@@ -18,21 +18,6 @@ rm -rf "$work/driver"
 mkdir "$work/driver"
 cd "$work/driver"
 
-number=0
-failures=0
-
-verdict()
-{
-	number=$((number + 1))
-	if [ -z "$2" ]; then
-		echo "ok $number $1"
-	else
-		printf '%s\n' "$2" | sed 's/^/# /'
-		echo "not ok $number $1"
-		failures=$((failures + 1))
-	fi
-}
-
 # The driver. Its own structure has both counts; it meets those of the kernel.
 cat >driver.c <<'END'
 // SPDX-License-Identifier: GPL-2.0-only

@@ -21,22 +21,6 @@ rm -rf root client
 mkdir -p root sources
 PATH=$PATH:/usr/sbin:/sbin
 
-number=0
-failures=0
-
-# verdict NAME WHY: it passed if there is no reason why it did not
-verdict()
-{
-	number=$((number + 1))
-	if [ -z "$2" ]; then
-		echo "ok $number $1"
-	else
-		printf '%s\n' "$2" | sed 's/^/# /'
-		echo "not ok $number $1"
-		failures=$((failures + 1))
-	fi
-}
-
 # A copy, as git has it, since the checkout stays clean. Times are kept for make.
 (cd "$top" && find . -name '.?*' -prune -o -type f \( -name '*.[chS]' ! -name '*.mod.c' \
 	-o -name Kbuild -o -name Makefile -o -path './compat/*' \) -print) |

@@ -16,9 +16,6 @@ mkdir "$work/a path"
 cp "$top/Makefile" "$work/a path/"
 cp -r "$top/Makefile" "$top/scripts" "$work/"
 cd "$work"
-number=0
-failures=0
-
 # A kernel that only says what it is called with.
 mkdir -p kernel/include/config empty
 echo 6.12.0-none >kernel/include/config/kernel.release
@@ -26,18 +23,6 @@ cat >kernel/Makefile <<'END'
 $(MAKECMDGOALS):
 	@echo "kernel: $@ $(filter -j% --jobserver-auth=%,$(MAKEFLAGS))"
 END
-
-verdict()
-{
-	number=$((number + 1))
-	if [ -z "$2" ]; then
-		echo "ok $number $1"
-	else
-		printf '%s\n' "$2" | sed 's/^/# /'
-		echo "not ok $number $1"
-		failures=$((failures + 1))
-	fi
-}
 
 # refuses NAME WANTED make-argument...: it fails, and says so in one way
 refuses()
