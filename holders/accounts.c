@@ -367,6 +367,35 @@ EXPORT_SYMBOL_GPL(__pcpuref_note_put);
 
 /* --- All of a reference ------------------------------------------------------------ */
 
+/* @common_puts: only what is put in a CPU's account, or only all else. */
+static void tell(const struct pcpuref_account *account, bool common_puts,
+		 pcpuref_slot_func_t *func)
+{
+	bool common = pcpuref_account_is_common(account);
+	const struct pcpuref_slot *slot;
+
+	for (slot = account->slots; slot < account->slots + SLOTS; slot++)
+		if (slot->place && (common && slot->count < 0) == common_puts)
+			func(account, slot);
+}
+
+static void tell_all(const struct pcpuref *ref, bool common_puts, pcpuref_slot_func_t *func)
+{
+	struct bucket *bucket = &buckets[first_bucket(ref)];
+	struct bucket *const end = bucket + span;
+	struct pcpuref_account *account;
+	unsigned long flags;
+
+	for (; bucket < end; bucket++) {
+		raw_spin_lock_irqsave(&bucket->lock, flags);
+		account = NULL;
+		while ((account = next_account(bucket, account)))
+			if (account->ref == ref)
+				tell(account, common_puts, func);
+		raw_spin_unlock_irqrestore(&bucket->lock, flags);
+	}
+}
+
 /*
  * What is put in the CPUs' accounts first, then what is got, and with it the accounts of
  * tasks, each as it is at one moment. So whatever is going on, none is told as put that
@@ -374,31 +403,8 @@ EXPORT_SYMBOL_GPL(__pcpuref_note_put);
  */
 void __pcpuref_accounts_of(const struct pcpuref *ref, pcpuref_slot_func_t *func)
 {
-	struct bucket *bucket = &buckets[first_bucket(ref)];
-	struct bucket *const end = bucket + span;
-	struct pcpuref_account *account;
-	struct pcpuref_slot *slot;
-	unsigned long flags;
-	unsigned int round;
-	bool first;
-
-	for (round = 0; round < 2; round++) {
-		for (bucket = end - span; bucket < end; bucket++) {
-			raw_spin_lock_irqsave(&bucket->lock, flags);
-			account = NULL;
-			while ((account = next_account(bucket, account))) {
-				if (account->ref != ref)
-					continue;
-				for (slot = account->slots; slot < account->slots + SLOTS; slot++) {
-					first = slot->count < 0 &&
-						pcpuref_account_is_common(account);
-					if (slot->place && first == !round)
-						func(account, slot);
-				}
-			}
-			raw_spin_unlock_irqrestore(&bucket->lock, flags);
-		}
-	}
+	tell_all(ref, true, func);
+	tell_all(ref, false, func);
 }
 
 /* The address may be another reference's from now on. */

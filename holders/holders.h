@@ -14,10 +14,10 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
-struct module;
-
 #include "pcpuref_inspect.h"
 #include "pcpuref_kernel.h"
+
+struct module;
 
 /* Of what an NMI has interrupted, nothing can be waited for. */
 static inline bool pcpuref_holders_lock(raw_spinlock_t *lock, unsigned long *flags)

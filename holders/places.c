@@ -371,7 +371,7 @@ bool __pcpuref_place_may_put_any(place_t put, const place_t *open, unsigned int 
 	const struct place *place = slot_of(put);
 
 	return (nr == 1 && likely(knows_only(place, *open))) || bits_of(place, open, nr) ||
-	       READ_ONCE(place->more) || !__pcpuref_place_is_known(put);
+	       READ_ONCE(place->more) || !known(place);
 }
 
 /* Whether puts here undo gets of one place. */
@@ -393,45 +393,56 @@ unsigned int __pcpuref_place_nth_use(place_t put)
 /* Whether references that are got, or put, here are handed over, as far as is known. */
 bool __pcpuref_place_is_handed_over(place_t place)
 {
-	/* Pairs with the WRITE_ONCE() below: sooner or later. */
+	/* Pairs with the WRITE_ONCE() in hand_over(): sooner or later. */
 	return READ_ONCE(slot_of(place)->handed_over);
+}
+
+/* Return: whether that is new. */
+static bool hand_over(struct place *place)
+{
+	if (READ_ONCE(place->handed_over))
+		return false;
+	/* Pairs with the READ_ONCE() in __pcpuref_place_is_handed_over(). */
+	WRITE_ONCE(place->handed_over, true);
+	return true;
+}
+
+/* A put and what it undoes are handed over together. Return: whether that is new. */
+static bool spread(struct place *put)
+{
+	bool over = READ_ONCE(put->handed_over), any;
+	place_t get;
+	unsigned int i;
+
+	for (i = 0; i < MAX_GETS && !over; i++) {
+		get = READ_ONCE(put->gets[i]);
+		over = get && __pcpuref_place_is_handed_over(get);
+	}
+	if (!over)
+		return false;
+	any = hand_over(put);
+	for (i = 0; i < MAX_GETS; i++) {
+		get = READ_ONCE(put->gets[i]);
+		any |= get && hand_over(slot_of(get));
+	}
+	return any;
 }
 
 /*
  * And with it all that may belong together: what one of two places has put in common,
  * the other must find there. Return: whether that is new of any.
  */
-bool __pcpuref_place_set_handed_over(place_t handed)
+bool __pcpuref_place_set_handed_over(place_t place)
 {
-	bool any = !__pcpuref_place_is_handed_over(handed), again = true;
+	bool any = hand_over(slot_of(place)), again;
 	struct place *put;
-	unsigned int i;
 
-	WRITE_ONCE(slot_of(handed)->handed_over, true);
-	while (again) {
+	do {
 		again = false;
-		for (put = places; put < places + MAX_PLACES; put++) {
-			bool over = READ_ONCE(put->handed_over);
-			place_t get;
-
-			for (i = 0; i < MAX_GETS && !over; i++) {
-				get = READ_ONCE(put->gets[i]);
-				over = get && __pcpuref_place_is_handed_over(get);
-			}
-			if (!over)
-				continue;
-			again |= !READ_ONCE(put->handed_over);
-			WRITE_ONCE(put->handed_over, true);
-			for (i = 0; i < MAX_GETS; i++) {
-				get = READ_ONCE(put->gets[i]);
-				if (!get || __pcpuref_place_is_handed_over(get))
-					continue;
-				WRITE_ONCE(slot_of(get)->handed_over, true);
-				again = true;
-			}
-		}
+		for (put = places; put < places + MAX_PLACES; put++)
+			again |= spread(put);
 		any |= again;
-	}
+	} while (again);
 	return any;
 }
 

@@ -109,7 +109,7 @@ struct request {
 	struct work_struct	work;
 	struct pcpuref		*ref;
 	unsigned int		lose;
-	struct completion	failed;
+	bool			failed;
 };
 
 static void complete_request(struct work_struct *work)
@@ -329,10 +329,10 @@ static noinline int inner(struct pcpuref *ref, bool fail)
 	return 0;
 }
 
-static noinline void outer(struct pcpuref *ref, bool call, bool fail)
+static noinline void outer(struct pcpuref *ref, bool fail)
 {
 	pcpuref_get(ref);
-	if (call && inner(ref, fail))
+	if (inner(ref, fail))
 		barrier();
 	pcpuref_put(ref);
 	barrier();
@@ -346,7 +346,7 @@ static void inner_leaks(struct test *t)
 	if (!begin(t, &ref))
 		return;
 	for (i = 0; i < 10 * ROUNDS; i++)
-		outer(&ref, true, i == 3 * ROUNDS + 1);
+		outer(&ref, i == 3 * ROUNDS + 1);
 	pcpuref_dump(&ref);
 	end(t, &ref, 1);
 }
@@ -575,7 +575,7 @@ static noinline void command(struct request *request, bool fail)
 	pcpuref_get(request->ref);
 	if (!submit_or_fail(request, fail)) {
 		pcpuref_dump(request->ref);
-		complete_all(&request->failed);
+		request->failed = true;
 	}
 	pcpuref_put(request->ref);
 	barrier();
@@ -590,13 +590,12 @@ static void first_failure(struct test *t)
 	if (!begin(t, &ref))
 		return;
 	request.ref = &ref;
-	init_completion(&request.failed);
 	INIT_WORK_ONSTACK(&request.work, complete_request);
 	for (i = 0; i < ROUNDS; i++) {
 		command(&request, i == ROUNDS - 1);
 		flush_work(&request.work);
 	}
-	EXPECT(t, completion_done(&request.failed));
+	EXPECT(t, request.failed);
 	destroy_work_on_stack(&request.work);
 	end(t, &ref, 0);
 }
