@@ -185,8 +185,11 @@ says 'called by forgetful[.a-z0-9]*+'
 ! grep -q 'called by careful' "$tmp/slice" || against_me="$against_me careful is accused;"
 judge
 
+# Told while the other task holds, and when nobody does.
 check either_or
-only
+only either
+says 'holder: either[.a-z0-9]*+.*outstanding=1 '
+[ "$(grep -c 'holder: ' "$tmp/slice")" -eq 2 ] || against_me="$against_me not one holder, then none;"
 says 'holder: none known by call site'
 ! grep -q 'without a known get' "$tmp/slice" || against_me="$against_me puts unknown;"
 judge

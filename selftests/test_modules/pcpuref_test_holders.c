@@ -499,6 +499,7 @@ static void either_or(struct test *t)
 	thread = test_start(visitor, &visit, -1);
 	wait_for_completion(&visit.inside);
 	visit_at_once(&ref, true);
+	pcpuref_dump(&ref);
 	complete(&visit.leave);
 	EXPECT_EQ(t, test_collect(thread), 0);
 	pcpuref_dump(&ref);
