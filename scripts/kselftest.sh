@@ -1,0 +1,110 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# kselftest.sh [KERNEL]: selftests/ the way that the kernel's own selftests are used. In a
+# copy of this project "make -C selftests", and in a tree with the kernel's lib.mk
+# what "make install" does there; both are booted in a virtual machine, the former with
+# run.sh, the latter with the kernel's run_kselftest.sh.
+#
+# Few programs are run, since "make selftest" runs all:
+# PROGRAMS="a.sh b.sh" chooses others. Ends with "N passed, N failed, N skipped".
+
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
+
+kernel=${1:-6.12}
+programs=${PROGRAMS:-load.sh api.sh watch.sh}
+assignments=$("$top/scripts/stock-kernel.sh" "$kernel")
+eval "$assignments"
+need_build_packages
+need_packages rsync
+work_dir "kselftest-$kernel"
+
+# --- The kernel's part: its lib.mk and what runs the tests ------------------------
+
+parts=$cache/kselftest-6.12-1
+lock kselftest
+if [ ! -e "$parts/.complete" ]; then
+	apt_tree bookworm
+	rm -rf "$parts" "$parts.tmp"
+	mkdir -p "$parts.tmp"
+	fetch "$parts.tmp" linux-source-6.12
+	tar -xJf "$parts.tmp/usr/src/linux-source-6.12.tar.xz" -C "$parts.tmp" \
+		--strip-components=1 --wildcards \
+		'*/tools/testing/selftests/lib.mk' \
+		'*/tools/testing/selftests/run_kselftest.sh' \
+		'*/tools/testing/selftests/kselftest' \
+		'*/scripts/Makefile.compiler' '*/scripts/Kbuild.include'
+	rm -rf "$parts.tmp/usr"
+	: >"$parts.tmp/.complete"
+	mv "$parts.tmp" "$parts"
+fi
+unlock
+
+# --- A copy of this project, built by its own Makefile ----------------------------
+
+rm -rf "$work/own" "$work/tree" "$work/installed"
+mkdir "$work/own"
+(cd "$top" && git ls-files -z | xargs -0 cp --parents -t "$work/own")
+
+say "building: make -C selftests"
+make -C "$work/own/selftests" KDIR="$KDIR" -j"$(nproc)" >"$work/own.log" 2>&1 6>&- || {
+	tail -n 20 "$work/own.log" >&2
+	die "make -C selftests failed, see $work/own.log"
+}
+
+# --- The same in a kernel's tools/testing/selftests ---------------------------------
+
+say "building and installing with the kernel's lib.mk"
+cp -R "$parts" "$work/tree"
+there=$work/tree/tools/testing/selftests
+cp -R "$top/selftests" "$there/pcpuref"
+cp "$top/scripts/warnings.awk" "$there/pcpuref/"
+# What the kernel's Makefile above does for one folder of tests.
+{
+	make -C "$there/pcpuref" KDIR="$KDIR" PCPUREF_DIR="$work/own" \
+		OUTPUT="$there/pcpuref" INSTALL_PATH="$work/installed/pcpuref" install &&
+		mkdir "$work/installed/kselftest" &&
+		cp "$there/kselftest/"* "$work/installed/kselftest/" &&
+		cp "$there/run_kselftest.sh" "$work/installed/" &&
+		make -s -C "$there/pcpuref" OUTPUT="$there/pcpuref" COLLECTION=pcpuref \
+			emit_tests >"$work/installed/kselftest-list.txt"
+} >"$work/tree.log" 2>&1 6>&- || {
+	tail -n 20 "$work/tree.log" >&2
+	die "lib.mk's install failed, see $work/tree.log"
+}
+
+# --- Both in a virtual machine ---------------------------------------------------
+
+# Neither may know of a folder with all modules: no MODDIR.
+cat >"$work/task" <<END
+cd /own/selftests && SELFTESTS="$programs" sh ./run.sh || exit 1
+echo "pcpuref-kselftest: begin"
+sh /installed/run_kselftest.sh $(for p in $programs; do printf ' -t pcpuref:%s' "$p"; done)
+echo "pcpuref-kselftest: end"
+END
+"$top/scripts/initramfs.sh" "$work/initramfs" "$work/task" \
+	"$work/own/selftests:own/selftests" "$work/own/scripts/warnings.awk:own/scripts/" \
+	"$work/installed:installed"
+status=0
+"$top/scripts/vm.sh" "$IMAGE" "$work/initramfs" "$work/console.log" quiet loglevel=2 ||
+	status=$?
+
+# The kernel's runner puts "# " before what a program prints: only its verdicts count.
+sed -n '/^pcpuref-kselftest: begin/,/^pcpuref-kselftest: end/p' "$work/console.log" |
+	sed '/^pcpuref-/d' >"$work/theirs"
+sed -i '/^pcpuref-kselftest: begin/,/^pcpuref-kselftest: end/d' "$work/console.log"
+rc=0
+judge_selftests "$status" "$work/console.log" "$work/ktap" "$work/own.report" || rc=1
+echo "== make -C selftests, run.sh"
+cat "$work/own.report"
+echo "== lib.mk, run_kselftest.sh"
+awk -f "$top/scripts/ktap.awk" "$work/theirs" >"$work/their.report" || {
+	rc=1
+	cat "$work/theirs"
+}
+cat "$work/their.report"
+add_up "$work/own.report" "$work/their.report" || rc=1
+exit "$rc"
