@@ -66,7 +66,7 @@
  * layout of struct pcpuref, where a count lies in the data). Clients of another number
  * cannot initialise references.
  */
-#define __PCPUREF_INTERFACE 1
+#define __PCPUREF_INTERFACE 2
 
 struct pcpuref;
 struct pcpuref_data;
@@ -204,7 +204,7 @@ void __pcpuref_cancel_init(struct pcpuref *ref);
 void __pcpuref_exit(struct pcpuref *ref);
 bool __pcpuref_kill_and_confirm(struct pcpuref *ref, pcpuref_func_t *confirm);
 int __pcpuref_kill_sync(struct pcpuref *ref);
-int __pcpuref_kill_and_wait(struct pcpuref *ref, unsigned long timeout);
+int __pcpuref_kill_and_wait(struct pcpuref *ref, unsigned long timeout, bool killable);
 bool __pcpuref_reinit(struct pcpuref *ref);
 bool __pcpuref_resurrect(struct pcpuref *ref);
 bool __pcpuref_switch_to_atomic(struct pcpuref *ref, pcpuref_func_t *confirm);
@@ -391,7 +391,7 @@ static __always_inline int pcpuref_kill_sync(struct pcpuref *ref)
 static __always_inline int pcpuref_kill_and_wait_timeout(struct pcpuref *ref,
 							 unsigned long timeout)
 {
-	return __pcpuref_called(int, __pcpuref_kill_and_wait(ref, timeout));
+	return __pcpuref_called(int, __pcpuref_kill_and_wait(ref, timeout, false));
 }
 
 /**
@@ -414,6 +414,24 @@ static __always_inline int pcpuref_kill_and_wait_timeout(struct pcpuref *ref,
 static __always_inline int pcpuref_kill_and_wait(struct pcpuref *ref)
 {
 	return pcpuref_kill_and_wait_timeout(ref, LONG_MAX);
+}
+
+/**
+ * pcpuref_kill_and_wait_killable - kill and wait, until the caller is killed itself
+ * @ref: an initialised reference
+ *
+ * As pcpuref_kill_and_wait(), for callers that serve a user and can tell of a
+ * failure: an ioctl, a write to sysfs. After -EINTR the reference is dying and
+ * intact, so that release still comes, and neither exit nor freeing the object is
+ * allowed before. A module's exit function cannot fail, and has to wait with
+ * pcpuref_kill_and_wait(). Pairs as pcpuref_kill_and_confirm() does.
+ *
+ * Context: task, may sleep.
+ * Return: as pcpuref_kill_and_wait(), or -EINTR when the task got a fatal signal.
+ */
+static __always_inline int pcpuref_kill_and_wait_killable(struct pcpuref *ref)
+{
+	return __pcpuref_called(int, __pcpuref_kill_and_wait(ref, LONG_MAX, true));
 }
 
 /**

@@ -119,8 +119,8 @@ int __pcpuref_kill_sync(struct pcpuref *ref)
 }
 EXPORT_SYMBOL_GPL(__pcpuref_kill_sync);
 
-/* See pcpuref_kill_and_wait_timeout(). */
-int __pcpuref_kill_and_wait(struct pcpuref *ref, unsigned long timeout)
+/* See pcpuref_kill_and_wait_timeout() and pcpuref_kill_and_wait_killable(). */
+int __pcpuref_kill_and_wait(struct pcpuref *ref, unsigned long timeout, bool killable)
 {
 	struct pcpuref_waiter waiter;
 	struct request rq;
@@ -138,7 +138,7 @@ int __pcpuref_kill_and_wait(struct pcpuref *ref, unsigned long timeout)
 	if (READ_ONCE(rq.d->stuck))
 		__pcpuref_wake_failed(rq.d, true, -ENOTRECOVERABLE);
 	end(&rq, true);
-	return __pcpuref_wait_end(rq.d, &waiter, timeout);
+	return __pcpuref_wait_end(rq.d, &waiter, timeout, killable);
 }
 EXPORT_SYMBOL_GPL(__pcpuref_kill_and_wait);
 
@@ -239,7 +239,7 @@ int __pcpuref_switch_to_atomic_sync(struct pcpuref *ref)
 	__pcpuref_wait_begin(rq.d, &waiter, false, rq.d->batches + rq.d->busy);
 	__pcpuref_wake_due(rq.d);
 	end(&rq, true);
-	return __pcpuref_wait_end(rq.d, &waiter, MAX_SCHEDULE_TIMEOUT);
+	return __pcpuref_wait_end(rq.d, &waiter, MAX_SCHEDULE_TIMEOUT, false);
 }
 EXPORT_SYMBOL_GPL(__pcpuref_switch_to_atomic_sync);
 

@@ -190,7 +190,7 @@ struct pcpuref_waiter {
 void __pcpuref_wait_begin(struct pcpuref_data *d, struct pcpuref_waiter *w,
 			  bool for_release, u16 target);
 int __pcpuref_wait_end(struct pcpuref_data *d, struct pcpuref_waiter *w,
-		       unsigned long timeout);
+		       unsigned long timeout, bool killable);
 /* Wake those who have got what they wait for, or those who never will. */
 void __pcpuref_wake_due(struct pcpuref_data *d);
 void __pcpuref_wake_failed(struct pcpuref_data *d, bool for_release, int result);

@@ -62,16 +62,22 @@ void __pcpuref_wait_begin(struct pcpuref_data *d, struct pcpuref_waiter *w,
 	__pcpuref_pin(d);
 }
 
+/* @killable: a fatal signal ends it, with -EINTR. */
 int __pcpuref_wait_end(struct pcpuref_data *d, struct pcpuref_waiter *w,
-		       unsigned long timeout)
+		       unsigned long timeout, bool killable)
 {
 	unsigned long flags;
+	long left;
 
-	if (!wait_for_completion_timeout(&w->done, timeout)) {
+	if (killable)
+		left = wait_for_completion_killable_timeout(&w->done, timeout);
+	else
+		left = wait_for_completion_timeout(&w->done, timeout);
+	if (left <= 0) {
 		raw_spin_lock_irqsave(&d->lock, flags);
 		if (!hlist_unhashed(&w->node)) {
 			hlist_del_init(&w->node);
-			w->result = -ETIMEDOUT;
+			w->result = left ? -EINTR : -ETIMEDOUT;
 		}
 		raw_spin_unlock_irqrestore(&d->lock, flags);
 	}

@@ -3,6 +3,7 @@
  * KUnit suite pcpuref_kill: kill and its confirmation, the calls that wait, and
  * what release and confirm callbacks may do.
  */
+#include <linux/sched/signal.h>
 #include <linux/spinlock.h>
 
 #include "pcpuref_kunit.h"
@@ -559,6 +560,52 @@ static void pcpuref_kill_test_timeout(struct kunit *test)
 	}
 }
 
+static void __kill_and_wait_killable(struct helper *h)
+{
+	/* Threads of the kernel ignore it otherwise. */
+	allow_signal(SIGKILL);
+	complete(&h->ready);
+	h->result = pcpuref_kill_and_wait_killable(&h->c->ref);
+	flush_signals(current);
+}
+
+/* A fatal signal ends the wait, and nothing else; others wait on. */
+static void pcpuref_kill_test_killable(struct kunit *test)
+{
+	struct helper *mortal[NR_STATES], *other[NR_STATES];
+	struct counted *c[NR_STATES];
+	int i;
+
+	in_all_states(test, c);
+	for (i = 0; i < NR_STATES; i++) {
+		pcpuref_get(&c[i]->ref);
+		begin_switch(c[i], i);
+		mortal[i] = helper_start(test, __kill_and_wait_killable, c[i], NULL);
+		other[i] = helper_start(test, __kill_and_wait, c[i], NULL);
+		KUNIT_ASSERT_TRUE(test, wait_for_completion_timeout(&mortal[i]->ready, PATIENCE));
+	}
+	schedule_timeout_uninterruptible(HZ / 20);
+	for (i = 0; i < NR_STATES; i++) {
+		EXPECT_IN_STATE(test, i, !completion_done(&mortal[i]->done));
+		send_sig(SIGKILL, mortal[i]->task, 1);
+	}
+	for (i = 0; i < NR_STATES; i++) {
+		EXPECT_IN_STATE(test, i, helper_wait(mortal[i]));
+		EXPECT_IN_STATE(test, i, mortal[i]->result == -EINTR);
+		/* Dying and intact. */
+		EXPECT_IN_STATE(test, i, released(c[i]) == 0);
+		EXPECT_IN_STATE(test, i, pcpuref_is_dying(&c[i]->ref));
+		EXPECT_IN_STATE(test, i, !completion_done(&other[i]->done));
+		pcpuref_put(&c[i]->ref);
+	}
+	for (i = 0; i < NR_STATES; i++) {
+		EXPECT_IN_STATE(test, i, helper_wait(other[i]));
+		EXPECT_IN_STATE(test, i, other[i]->result == 0);
+		EXPECT_IN_STATE(test, i, released(c[i]) == 1);
+		EXPECT_IN_STATE(test, i, pcpuref_kill_and_wait_killable(&c[i]->ref) == 0);
+	}
+}
+
 /* After a timeout it can be brought back. */
 static void pcpuref_kill_test_timeout_resurrect(struct kunit *test)
 {
@@ -987,6 +1034,7 @@ static struct kunit_case pcpuref_kill_cases[] = {
 	KUNIT_CASE(pcpuref_kill_test_wait_for_release_to_return),
 	KUNIT_CASE(pcpuref_kill_test_join_during_release),
 	KUNIT_CASE(pcpuref_kill_test_timeout),
+	KUNIT_CASE(pcpuref_kill_test_killable),
 	KUNIT_CASE(pcpuref_kill_test_timeout_resurrect),
 	KUNIT_CASE(pcpuref_kill_test_many_waiters),
 	KUNIT_CASE(pcpuref_kill_test_wait_resurrect),

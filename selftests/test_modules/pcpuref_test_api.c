@@ -119,10 +119,10 @@ static void lives_and_modes(struct test *t)
 	EXPECT(t, CALL(__pcpuref_kill_and_confirm, &ref, confirm));
 	EXPECT_EQ(t, CALL(__pcpuref_kill_sync, &ref), 0);
 	EXPECT(t, SOON(READ_ONCE(confirms) == 2 && pcpuref_read(&ref) == 1));
-	EXPECT_EQ(t, CALL(__pcpuref_kill_and_wait, &ref, 1), -ETIMEDOUT);
+	EXPECT_EQ(t, CALL(__pcpuref_kill_and_wait, &ref, 1, false), -ETIMEDOUT);
 	EXPECT(t, CALL(__pcpuref_resurrect, &ref));
 	pcpuref_put(&ref);
-	EXPECT_EQ(t, CALL(__pcpuref_kill_and_wait, &ref, LONG_MAX), 0);
+	EXPECT_EQ(t, CALL(__pcpuref_kill_and_wait, &ref, LONG_MAX, false), 0);
 	EXPECT_EQ(t, releases, 1);
 	EXPECT(t, CALL(__pcpuref_reinit, &ref));
 	pcpuref_get(&ref);
