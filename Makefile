@@ -128,6 +128,9 @@ model:
 litmus:
 	@scripts/litmus.sh
 
+docs:
+	@scripts/docs.sh $(OUT)
+
 traps:
 	@scripts/traps.sh
 
@@ -178,6 +181,7 @@ help:
 	@echo "  selftest          KERNEL=6.12, 6.1, 5.10, 6.12-rt or 6.1-rt"
 	@echo "  model             the state machine explored"
 	@echo "  litmus            its memory ordering, by the kernel's memory model"
+	@echo "  docs              this documentation as HTML, and a man page (OUT=folder)"
 	@echo "  traps             percpu_ref and pcpuref in the same trouble"
 	@echo "  drop-in           drivers of a stock kernel, on pcpuref instead of percpu_ref"
 	@echo "  drop-in-kernel    Linux itself on pcpuref (7.x, UML; four long builds)"
@@ -195,4 +199,4 @@ help:
 	headers-present root-present demo \
 	demo-stuck check \
 	kunit selftest model litmus traps drop-in drop-in-kernel kasan fastpath bench \
-	bench-possible bench-native test-install lint help
+	bench-possible bench-native test-install lint docs help

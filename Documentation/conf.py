@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# sphinx-build -W -b html Documentation OUTPUT
+# make docs
 
 import pathlib
 import re
@@ -12,3 +12,5 @@ version = release
 highlight_language = "none"
 html_show_copyright = False
 exclude_patterns = ["_build"]
+# sphinx-build -b man
+man_pages = [("quick-reference", "pcpuref", "per-CPU reference counts", "", 7)]

@@ -12,7 +12,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 . "$top/scripts/lib.sh"
 
 need_build_packages
-need_packages sparse shellcheck python3-sphinx
+need_packages sparse shellcheck
 kernel_source 6.12
 assignments=$("$top/scripts/stock-kernel.sh" 6.12)
 eval "$assignments"
@@ -84,8 +84,9 @@ shellcheck -x $(cat "$work/sh-files") >"$work/out" 2>&1 || :
 result shellcheck
 
 {
-	sphinx-build -q -W -b html Documentation "$work/html"
+	"$top/scripts/docs.sh" "$work/docs" >/dev/null
 	Documentation/check-api.sh
+	Documentation/check-reference.sh
 	Documentation/check-machine.py
 	samples/check-readme.sh
 } >"$work/out" 2>&1 || :
