@@ -8,7 +8,7 @@
 #include <linux/completion.h>
 #include <linux/interrupt.h>
 #include <linux/irq_work.h>
-#include <linux/random.h>
+#include <linux/prandom.h>
 #include <linux/workqueue.h>
 
 #include "pcpuref_holders.h"
