@@ -15,8 +15,10 @@
  * reaches memory that is another's already.
  */
 #include <linux/cpumask.h>
+#include <linux/debugfs.h>
 #include <linux/errno.h>
 #include <linux/export.h>
+#include <linux/fault-inject.h>
 #include <linux/kernel.h>
 #include <linux/moduleparam.h>
 #include <linux/percpu.h>
@@ -38,6 +40,45 @@ static DEFINE_PER_CPU(struct pcpuref_memory, allocated);
 /* Where the counters of each possible CPU are, behind their per-CPU address. */
 static unsigned long *offsets;
 static unsigned int nr_offsets;
+
+/*
+ * The kernel's fault injection makes allocations of objects and of pages fail, but not
+ * those of per-CPU memory. So there is a place for that here, in debugfs under
+ * fail_pcpuref, with the files that failslab has. /proc/PID/fail-nth counts it as well.
+ */
+#ifdef CONFIG_FAULT_INJECTION
+static DECLARE_FAULT_ATTR(fail_pcpuref);
+static struct dentry *fail_dir;
+
+static bool should_fail_counters(void)
+{
+	return should_fail(&fail_pcpuref, sizeof(long));
+}
+
+/* Without debugfs, fail-nth is what is left. */
+static void faults_init(void)
+{
+	fail_dir = fault_create_debugfs_attr("fail_pcpuref", NULL, &fail_pcpuref);
+}
+
+static void faults_exit(void)
+{
+	debugfs_remove(fail_dir);
+}
+#else
+static bool should_fail_counters(void)
+{
+	return false;
+}
+
+static void faults_init(void)
+{
+}
+
+static void faults_exit(void)
+{
+}
+#endif
 
 static size_t size_of(unsigned int flags)
 {
@@ -71,9 +112,12 @@ size_t __pcpuref_bytes(const struct pcpuref_data *d)
 /* Aligned so that the tags fit below the address. */
 unsigned long __percpu *__pcpuref_alloc_counters(gfp_t gfp)
 {
-	unsigned long __percpu *counters = (unsigned long __percpu *)
-		__alloc_percpu_gfp(sizeof(long), __PCPUREF_TAGS + 1, gfp);
+	unsigned long __percpu *counters;
 
+	if (should_fail_counters())
+		return NULL;
+	counters = (unsigned long __percpu *)
+		__alloc_percpu_gfp(sizeof(long), __PCPUREF_TAGS + 1, gfp);
 	if (counters)
 		this_cpu_inc(allocated.counters);
 	return counters;
@@ -215,10 +259,12 @@ int __pcpuref_memory_init(void)
 	for_each_possible_cpu(cpu)
 		offsets[nr_offsets++] = (unsigned long)per_cpu_ptr(&allocated, cpu) -
 					(__force unsigned long)&allocated;
+	faults_init();
 	return 0;
 }
 
 void __pcpuref_memory_exit(void)
 {
+	faults_exit();
 	kfree(offsets);
 }
