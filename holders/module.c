@@ -6,6 +6,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/notifier.h>
 
@@ -77,13 +78,41 @@ static void unwatch_modules(void)
 }
 #endif
 
-static void detach(void)
+typedef void (probe_t)(void *data, const struct pcpuref_event *event);
+
+static const struct attachment {
+	int	(*attach)(probe_t *probe, void *data);
+	int	(*detach)(probe_t *probe, void *data);
+	probe_t	*probe;
+} attachments[] = {
+	{ register_trace_pcpuref_init, unregister_trace_pcpuref_init, on_init },
+	{ register_trace_pcpuref_exit, unregister_trace_pcpuref_exit, on_exit },
+	{ register_trace_pcpuref_misuse, unregister_trace_pcpuref_misuse, on_misuse },
+	{ register_trace_pcpuref_dump, unregister_trace_pcpuref_dump, on_dump },
+};
+
+/* Only those that are attached: the kernel warns about others. */
+static void detach(unsigned int attached)
 {
-	unregister_trace_pcpuref_dump(on_dump, NULL);
-	unregister_trace_pcpuref_misuse(on_misuse, NULL);
-	unregister_trace_pcpuref_exit(on_exit, NULL);
-	unregister_trace_pcpuref_init(on_init, NULL);
+	while (attached--)
+		attachments[attached].detach(attachments[attached].probe, NULL);
 	tracepoint_synchronize_unregister();
+}
+
+static int attach(void)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(attachments); i++) {
+		err = attachments[i].attach(attachments[i].probe, NULL);
+		if (err) {
+			pr_err("no events (error %d)\n", err);
+			detach(i);
+			return err;
+		}
+	}
+	return 0;
 }
 
 static void free_all(void)
@@ -104,19 +133,13 @@ static int __init pcpuref_holders_init(void)
 	err = err ?: __pcpuref_suspects_init();
 	if (err)
 		goto free;
-	err = register_trace_pcpuref_init(on_init, NULL);
-	err = err ?: register_trace_pcpuref_exit(on_exit, NULL);
-	err = err ?: register_trace_pcpuref_misuse(on_misuse, NULL);
-	err = err ?: register_trace_pcpuref_dump(on_dump, NULL);
-	if (err) {
-		pr_err("no events (error %d): a kernel without tracepoints\n", err);
-		goto detach;
-	}
+	err = attach();
+	if (err)
+		goto free;
 	err = watch_modules();
 	if (!err)
 		return 0;
-detach:
-	detach();
+	detach(ARRAY_SIZE(attachments));
 free:
 	free_all();
 	return err;
@@ -125,7 +148,7 @@ free:
 static void __exit pcpuref_holders_exit(void)
 {
 	unwatch_modules();
-	detach();
+	detach(ARRAY_SIZE(attachments));
 	free_all();
 }
 
