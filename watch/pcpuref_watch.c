@@ -626,13 +626,24 @@ static void note_past(struct seen *seen, const struct pcpuref_info *info)
 	note(seen, &record);
 }
 
+/* Without memory for it now, the next scan tries again. */
+static void make_file(struct seen *seen)
+{
+	char name[24];
+
+	snprintf(name, sizeof(name), "%llu", seen->id);
+	seen->file = debugfs_create_file(name, 0400, ref_dir, &seen->id, &ref_fops);
+}
+
 static struct seen *see(const struct pcpuref_info *info)
 {
 	struct seen *seen = xa_load(&all_seen, info->id);
-	char name[24];
 
-	if (seen)
+	if (seen) {
+		if (IS_ERR(seen->file) && !IS_ERR(ref_dir))
+			make_file(seen);
 		return seen;
+	}
 	if (nr_seen >= READ_ONCE(max_seen)) {
 		pr_warn_once("more than %u references: the rest is listed, but not watched; raise max_seen\n",
 			     nr_seen);
@@ -650,8 +661,7 @@ static struct seen *see(const struct pcpuref_info *info)
 		return NULL;
 	}
 	nr_seen++;
-	snprintf(name, sizeof(name), "%llu", info->id);
-	seen->file = debugfs_create_file(name, 0400, ref_dir, &seen->id, &ref_fops);
+	make_file(seen);
 	return seen;
 }
 
