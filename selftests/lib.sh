@@ -171,7 +171,8 @@ unload_all()
 		[ ! -d "$m" ] || rmmod "${m##*/}" 2>/dev/null || :
 	done
 	for m in test_api test_kref test_misuse test_states test_storm test_unload test_last \
-		test_watch test_borrower test_holders test_tasks test_differ watch holders; do
+		test_watch test_borrower test_holders test_tasks test_differ test_faults test_arm \
+		watch holders; do
 		if loaded "pcpuref_$m"; then
 			rmmod "pcpuref_$m" 2>/dev/null || :
 		fi

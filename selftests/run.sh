@@ -15,7 +15,7 @@ cd "$(dirname "$0")"
 . ./lib.sh
 
 timeout=${SELFTEST_TIMEOUT:-$(sed -n 's/^timeout=//p' settings)}
-programs=${SELFTESTS:-load.sh api.sh states.sh storm.sh differ.sh misuse.sh kref.sh unload.sh trace.sh watch.sh holders.sh tasks.sh porting.sh kunit.sh}
+programs=${SELFTESTS:-load.sh api.sh states.sh storm.sh differ.sh misuse.sh kref.sh unload.sh trace.sh watch.sh holders.sh tasks.sh faults.sh porting.sh kunit.sh}
 
 [ "$(id -u)" -eq 0 ] || skip_all "needs root"
 # shellcheck disable=SC2086 # a list of words
