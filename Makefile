@@ -75,6 +75,18 @@ clean:
 		-o -name modules.order -o -name Module.symvers \) \
 		-type f -exec rm -f {} +; fi
 
+# Also what editors, checks and Python leave.
+distclean: clean
+	@find . -name '.git' -prune -o \( -name '*~' -o -name '*.orig' -o -name '*.rej' \
+		-o -name '.*.swp' -o -name '.checkpatch-camelcase.*' -o -name __pycache__ \
+		-o -path ./Documentation/_build \) -prune -exec rm -rf {} +
+
+cache:
+	@scripts/cache.sh list
+
+cache-clean:
+	@scripts/cache.sh clean
+
 # What kbuild would answer with errors of its own, or with a build elsewhere.
 headers-present:
 	$(if $(filter command,$(origin O)),$(error O=$(O): objects are made beside the \
@@ -171,6 +183,7 @@ help:
 	@echo "  modules_install   of these the modules only, without depmod"
 	@echo "  headers_install   of these the headers and Module.symvers only"
 	@echo "  clean             remove what was built here"
+	@echo "  distclean         also what editors and checks left"
 	@echo "For another kernel than the running one: KDIR=folder or KERNELRELEASE=release."
 	@echo ""
 	@echo "See and test (Debian 12; kernels are fetched and kept in the cache):"
@@ -192,10 +205,14 @@ help:
 	@echo "  bench-native      the fast path on this processor, in a process"
 	@echo "  test-install      install for KERNEL= into a folder, build a client against it"
 	@echo "  lint              checkpatch, sparse, kernel-doc, shellcheck"
+	@echo "  cache             list what is in the cache, and how large it is"
+	@echo "  cache-clean       drop the cache: all of it is fetched or built anew"
 	@echo ""
-	@echo "PCPUREF_REFRESH=1 looks for newer builds of the kernels."
+	@echo "PCPUREF_REFRESH=1 looks for newer builds of the kernels, PCPUREF_CACHE=folder"
+	@echo "moves the cache, NO_INSTALL=1 stops where a Debian package is missing."
 
-.PHONY: modules modules_install headers_install install uninstall clean \
+.PHONY: modules modules_install headers_install install uninstall clean distclean \
+	cache cache-clean \
 	headers-present root-present demo \
 	demo-stuck check \
 	kunit selftest model litmus traps drop-in drop-in-kernel kasan fastpath bench \

@@ -50,7 +50,7 @@ KCSAN_EARLY_ENABLE KCSAN_WEAK_MEMORY KCSAN_REPORT_RACE_UNKNOWN_ORIGIN"
 	;;
 esac
 
-config=$(mktemp "$cache/$flavour.config.XXXXXX")
+config=$(mktemp "$cache/$flavour.config.tmp.$$.XXXXXX")
 trap 'rm -f "$config"' EXIT
 trap 'exit 1' INT TERM
 for o in $fragment; do

@@ -62,7 +62,7 @@ cgroup_tests()
 	lock cgroup-selftests
 	if [ ! -e "$cgroup_tests/.complete" ]; then
 		apt_tree trixie
-		_unpacked=$(mktemp -d "$cache/selftests.XXXXXX")
+		_unpacked=$(mktemp -d "$cache/selftests.tmp.$$.XXXXXX")
 		fetch "$_unpacked" "${1% *}=${1##* }"
 		say "building the kernel's selftests of cgroup"
 		tar -xJf "$_unpacked/usr/src/${1% *}.tar.xz" -C "$_unpacked" \

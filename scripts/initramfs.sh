@@ -18,7 +18,7 @@ task=$2
 shift 2
 need_packages busybox-static cpio
 
-root=$(mktemp -d "$cache/initramfs.XXXXXX")
+root=$(mktemp -d "$cache/initramfs.tmp.$$.XXXXXX")
 trap 'rm -rf "$root"' EXIT
 for d in bin dev proc sys tmp; do
 	mkdir "$root/$d"

@@ -25,7 +25,19 @@ unset MAKEFLAGS MFLAGS GNUMAKEFLAGS MAKELEVEL ARCH CROSS_COMPILE KBUILD_OUTPUT
 export LC_ALL=C
 
 cache=${PCPUREF_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/pcpuref}
-mkdir -p "$cache"
+# The tag tells programs for backups to leave it out, and "make cache-clean" that all that
+# is there is ours.
+if [ ! -d "$cache" ]; then
+	mkdir -p "$cache"
+	echo "Signature: 8a477f597d28d172789f06886806bc55" >"$cache/CACHEDIR.TAG"
+fi
+
+# What is made in the cache is NAME.tmp.PID, or begins so, until it is complete. One whose
+# process is gone was interrupted.
+for _f in "$cache"/*.tmp.*; do
+	_pid=${_f##*.tmp.}
+	[ ! -e "$_f" ] || [ -d "/proc/${_pid%%.*}" ] || rm -rf "$_f"
+done
 
 # For scripts that judge: how many verdicts they have given, and how many of them fail.
 number=0
@@ -64,14 +76,18 @@ unlock()
 	exec 9>&-
 }
 
+may_be_root()
+{
+	[ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null 2>&1
+}
+
 as_root()
 {
+	may_be_root || die "needs root, or sudo, to run: $*"
 	if [ "$(id -u)" -eq 0 ]; then
 		"$@"
-	elif command -v sudo >/dev/null 2>&1; then
-		sudo "$@"
 	else
-		die "needs root to run: $*"
+		sudo "$@"
 	fi
 }
 
@@ -94,6 +110,10 @@ need_packages()
 	[ -n "$_missing" ] || return 0
 	command -v apt-get >/dev/null 2>&1 ||
 		die "please install:$_missing (only apt-get is known here)"
+	[ -z "${NO_INSTALL:-}" ] ||
+		die "missing packages, which NO_INSTALL says not to install:$_missing"
+	may_be_root || die "missing packages, and neither root nor sudo to install them.
+As root: apt-get install$_missing"
 	(
 		lock apt
 		say "installing$_missing"
@@ -175,7 +195,7 @@ apt_tree()
 	mkdir -p "$cache/lock" "$tree/lists/partial" "$tree/debs"
 	(
 		flock 7
-		if [ -e "$tree/complete" ] && [ -z "${PCPUREF_REFRESH:-}" ]; then
+		if [ -e "$tree/complete" ] && has_lists && [ -z "${PCPUREF_REFRESH:-}" ]; then
 			exit 0
 		fi
 		_main=$(mirror)
@@ -191,14 +211,31 @@ apt_tree()
 				>>"$tree/sources.list"
 		done
 		say "reading the package lists of $1"
-		# A suite may be gone from the mirror (an old release's): what
-		# counts is whether the package is found, and that shows later.
-		if in_tree apt-get -q update >"$tree/log" 2>&1; then
+		# Its status tells nothing: it is 0 when the mirror does not answer, and
+		# not 0 when a suite is gone from there (an old release's). The latter is
+		# no failure: what counts is whether the package is found, which shows later.
+		rm -f "$tree/complete"
+		in_tree apt-get -q update >"$tree/log" 2>&1 || :
+		_failed=$(grep '^[WE]: Failed to fetch ' "$tree/log" |
+			grep -v '  404 ' | head -n 1) || :
+		has_lists || die "cannot read the package lists of $1
+${_failed:-$(tail -n 3 "$tree/log")}"
+		if [ -z "$_failed" ]; then
 			: >"$tree/complete"
 		else
-			say "not all lists of $1 could be read, see $tree/log"
+			say "not all package lists of $1 could be read; the next run tries again
+$_failed"
 		fi
 	) 7>"$cache/lock/apt-$1" || exit 1
+}
+
+# Has the tree any list of packages?
+has_lists()
+{
+	for _f in "$tree"/lists/*_Packages*; do
+		[ ! -e "$_f" ] || return 0
+	done
+	return 1
 }
 
 in_tree()
@@ -226,7 +263,7 @@ fetch()
 {
 	_dir=$1
 	shift
-	_debs=$(mktemp -d "$cache/debs.XXXXXX")
+	_debs=$(mktemp -d "$cache/debs.tmp.$$.XXXXXX")
 	for _p; do
 		say "fetching $_p"
 		# Other libraries' downloads must not see our lock.
@@ -296,19 +333,20 @@ kernel_source()
 		unlock
 		return 0
 	fi
-	rm -rf "$source" "$source.tmp"
-	mkdir -p "$source.tmp"
-	fetch "$source.tmp/deb" "$_pkg"
+	rm -rf "$source"
+	_tmp=$source.tmp.$$
+	mkdir -p "$_tmp"
+	fetch "$_tmp/deb" "$_pkg"
 	say "unpacking $_pkg $_ver"
 	# The large parts that neither a build nor a check looks at.
-	tar -xJf "$source.tmp/deb/usr/src/$_pkg.tar.xz" -C "$source.tmp" \
+	tar -xJf "$_tmp/deb/usr/src/$_pkg.tar.xz" -C "$_tmp" \
 		--strip-components=1 \
 		--exclude='*/Documentation/devicetree' \
 		--exclude='*/tools/testing/selftests' \
 		--exclude='*/drivers/gpu/drm/amd/include/asic_reg'
-	rm -rf "$source.tmp/deb"
-	echo "$_pkg $_ver" >"$source.tmp/.complete"
-	mv "$source.tmp" "$source"
+	rm -rf "$_tmp/deb"
+	echo "$_pkg $_ver" >"$_tmp/.complete"
+	mv "$_tmp" "$source"
 	unlock
 }
 

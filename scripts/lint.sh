@@ -3,7 +3,7 @@
 #
 # lint.sh: the kernel's style (checkpatch), sparse, kernel-doc, shellcheck,
 # the documentation, one version everywhere, and the self-tests of the check of that, of
-# the Makefile, of the log judges, of pcpuref_compat.h and of the picture of lives.
+# the Makefile, of the cache, of the log judges, of pcpuref_compat.h and of the picture of lives.
 # Prints what they complain about; the last line counts the checks.
 
 set -eu
@@ -108,6 +108,7 @@ result version
 
 self_test version-check scripts/test-version.sh
 self_test make scripts/test-make.sh
+self_test cache scripts/test-cache.sh
 self_test log-judges scripts/test-warnings.sh
 self_test compat scripts/test-compat.sh
 self_test lives scripts/test-lives.sh

@@ -139,11 +139,11 @@ skip()
 unpack_herd()
 {
 	apt_tree sid
-	rm -rf "$cache/herd" "$cache/herd.tmp"
-	mkdir -p "$cache/herd.tmp"
+	rm -rf "$cache/herd"
+	mkdir -p "$cache/herd.tmp.$$"
 	# shellcheck disable=SC2046 # a list of words
-	fetch "$cache/herd.tmp" herdtools7 $(deps herdtools7)
-	mv "$cache/herd.tmp" "$cache/herd"
+	fetch "$cache/herd.tmp.$$" herdtools7 $(deps herdtools7)
+	mv "$cache/herd.tmp.$$" "$cache/herd"
 }
 
 find_herd()

@@ -68,23 +68,24 @@ for p in $(deps "$headers"); do
 	esac
 done
 
-rm -rf "$dir" "$dir.tmp"
-mkdir -p "$dir.tmp"
-fetch "$dir.tmp" "$@"
+rm -rf "$dir"
+tmp=$dir.tmp.$$
+mkdir -p "$tmp"
+fetch "$tmp" "$@"
 
 # The headers expect to lie in /usr/src.
 kdir=usr/src/$headers
-for f in "$dir.tmp"/usr/src/linux-headers-*/Makefile \
-	"$dir.tmp"/usr/src/linux-headers-*/.kernelvariables; do
+for f in "$tmp"/usr/src/linux-headers-*/Makefile \
+	"$tmp"/usr/src/linux-headers-*/.kernelvariables; do
 	[ -e "$f" ] || continue
 	# Any gcc does for a test; the one of Debian 11 is not to be had.
 	sed -i -e "s,/usr/src/linux-headers-,$dir/usr/src/linux-headers-,g" \
 		-e 's,gcc-[0-9][0-9]*$,gcc,' "$f"
 done
 # Type information would need pahole, and no test looks at it.
-rm -f "$dir.tmp/$kdir/vmlinux"
+rm -f "$tmp/$kdir/vmlinux"
 
-find "$dir.tmp/usr" -type l | while read -r l; do
+find "$tmp/usr" -type l | while read -r l; do
 	t=$(readlink "$l")
 	case $t in
 	/usr/*) ln -sfn "$dir$t" "$l" ;;
@@ -92,20 +93,20 @@ find "$dir.tmp/usr" -type l | while read -r l; do
 done
 
 moddir=lib/modules/$release
-[ -d "$dir.tmp/$moddir" ] || moddir=usr/lib/modules/$release
+[ -d "$tmp/$moddir" ] || moddir=usr/lib/modules/$release
 for l in build source; do
-	rm -f "$dir.tmp/$moddir/$l"
+	rm -f "$tmp/$moddir/$l"
 done
-ln -s "$dir/$kdir" "$dir.tmp/$moddir/build"
+ln -s "$dir/$kdir" "$tmp/$moddir/build"
 
 for f in "$kdir/Makefile" "boot/vmlinuz-$release" "$moddir/kernel"; do
-	[ -e "$dir.tmp/$f" ] || die "the packages hold no $f"
+	[ -e "$tmp/$f" ] || die "the packages hold no $f"
 done
 {
 	echo "KDIR=$(quote "$dir/$kdir")"
 	echo "IMAGE=$(quote "$dir/boot/vmlinuz-$release")"
 	echo "MODDIR=$(quote "$dir/$moddir")"
 	echo "RELEASE=$(quote "$release")"
-} >"$dir.tmp/.complete"
-mv "$dir.tmp" "$dir"
+} >"$tmp/.complete"
+mv "$tmp" "$dir"
 cat "$dir/.complete"

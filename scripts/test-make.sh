@@ -73,5 +73,18 @@ takes jobs_of_clean "^kernel: clean .*--jobserver-auth=" -j3 KDIR=kernel clean
 takes kernelrelease "^kernel: modules" KDIR=kernel KERNELRELEASE=6.12.0-none modules
 takes help "uninstall" help
 
+_why=
+mkdir -p Documentation/_build __pycache__
+: >Documentation/_build/index.html
+: >__pycache__/lives.pyc
+: >Makefile~
+: >.checkpatch-camelcase.1
+make KDIR=kernel distclean >out 2>&1 || _why=$(cat out)
+for f in Documentation/_build __pycache__ Makefile~ .checkpatch-camelcase.1; do
+	[ ! -e $f ] || _why="$_why $f is there;"
+done
+[ -e scripts/lib.sh ] || _why="$_why sources are gone"
+verdict distclean "$_why"
+
 echo "1..$number"
 [ "$failures" -eq 0 ]

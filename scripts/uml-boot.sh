@@ -27,8 +27,8 @@ fi
 xstate=$cache/uml-xstate-$(cksum <"$top/scripts/uml-xstate.c" | cut -d ' ' -f 1).so
 if [ ! -e "$xstate" ]; then
 	need_packages gcc libc6-dev
-	gcc -O2 -Wall -shared -fPIC -o "$xstate.$$" "$top/scripts/uml-xstate.c" -ldl
-	mv "$xstate.$$" "$xstate"
+	gcc -O2 -Wall -shared -fPIC -o "$xstate.tmp.$$" "$top/scripts/uml-xstate.c" -ldl
+	mv "$xstate.tmp.$$" "$xstate"
 fi
 # Ctrl-C has to reach the machine: by itself timeout makes a process group of its own.
 # shellcheck disable=SC2086 # lists of words

@@ -35,7 +35,7 @@ DEBUG_OBJECTS_TIMERS DETECT_HUNG_TASK"
 [ "$flavour" = up ] || fragment="$fragment SMP KUNIT_DEFAULT_ENABLED
 KUNIT_AUTORUN_ENABLED PREEMPT DEBUG_PREEMPT"
 
-config=$cache/uml-$flavour.config.$$
+config=$cache/uml-$flavour.config.tmp.$$
 trap 'rm -f "$config"' EXIT
 for o in $fragment; do
 	echo "CONFIG_$o=y"
