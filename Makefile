@@ -23,6 +23,14 @@ release	= $(or $(KERNELRELEASE),$(of_kdir),$(if $(filter file,$(origin KDIR)),$(
 modlib	= $(root)/lib/modules/$(release)
 mods	= $(modlib)/$(INSTALL_MOD_DIR)
 dev	= $(modlib)/pcpuref
+installed = $(mods)/pcpuref.ko* $(PCPUREF_SUBDIRS:%=$(mods)/%pcpuref_*.ko*)
+
+# SIGN_KEY= and SIGN_CERT= sign what is installed. The key by which kbuild would sign is
+# the kernel's own, and it would compress after that: it is told to leave both.
+unsigned = $(patsubst %,CONFIG_MODULE_%=,SIG_ALL COMPRESS COMPRESS_ALL COMPRESS_GZIP \
+	COMPRESS_XZ COMPRESS_ZSTD)
+sign_hash = $(or $(shell sed -n 's/^CONFIG_MODULE_SIG_HASH=//p' \
+	$(KDIR)/include/config/auto.conf 2>/dev/null),sha256)
 
 # make has to see $(MAKE) in a recipe to let it share the jobs of -j.
 kbuild	= -C $(KDIR) M=$(CURDIR) PCPUREF_SUBDIRS="$(PCPUREF_SUBDIRS)"
@@ -31,9 +39,15 @@ modules: headers-present
 	@$(MAKE) $(kbuild) modules
 
 # Debian's headers lack what kbuild's own call of depmod needs: "install" calls it.
-modules_install: headers-present root-present
+# What an earlier one left may be compressed, and have another name.
+modules_install: headers-present root-present key-present
+	@rm -f $(installed)
 	@$(MAKE) $(kbuild) INSTALL_MOD_PATH=$(root) INSTALL_MOD_DIR=$(INSTALL_MOD_DIR) \
-		modules_install
+		$(if $(SIGN_KEY),$(unsigned)) modules_install
+	$(if $(SIGN_KEY),@for m in $(installed); do [ -e $$m ] || continue; \
+		echo "  SIGN    $$m"; \
+		$(KDIR)/scripts/sign-file $(sign_hash) '$(SIGN_KEY)' '$(SIGN_CERT)' $$m || \
+			exit 1; done)
 
 headers_install: headers-present root-present
 	@grep -qs '	__pcpuref_init	' Module.symvers || { \
@@ -50,7 +64,7 @@ depmod	= echo "  DEPMOD  $(modlib)" && \
 		{ echo "$$said" >&2; exit 1; } && \
 	{ echo "$$said" | grep -v '^$$\|WARNING: could not open modules\.' >&2 || :; }
 
-install: root-present modules
+install: root-present key-present modules
 	@$(MAKE) --no-print-directory modules_install
 	@$(MAKE) --no-print-directory headers_install
 	@$(depmod)
@@ -61,7 +75,7 @@ install: root-present modules
 uninstall: root-present
 	@echo "  REMOVE  $(mods) $(dev)"
 	@rm -rf $(dev)
-	@rm -f $(mods)/pcpuref.ko* $(PCPUREF_SUBDIRS:%=$(mods)/%pcpuref_*.ko*)
+	@rm -f $(installed)
 	@if [ -e $(modlib)/modules.order ] || [ -e $(modlib)/kernel ]; then $(depmod); else \
 		rm -f $(modlib)/modules.[adsw]* $(modlib)/modules.builtin*.bin; fi
 	@cd $(root)/ && for d in $(PCPUREF_SUBDIRS:%=$(INSTALL_MOD_DIR)/%) $(INSTALL_MOD_DIR) .; do \
@@ -118,6 +132,15 @@ root-present:
 		blanks: "$(DESTDIR)$(INSTALL_MOD_PATH)"))
 	$(if $(release),,$(error no kernel in KDIR=$(KDIR): set KERNELRELEASE=release or KDIR=folder))
 	$(if $(findstring /,$(release)),$(error KERNELRELEASE=$(release) is no name of a kernel))
+
+key-present:
+	$(if $(SIGN_KEY)$(SIGN_CERT),$(if $(and $(SIGN_KEY),$(SIGN_CERT)),,$(error to sign the \
+		modules takes both SIGN_KEY=file and SIGN_CERT=file)))
+	$(if $(SIGN_KEY),$(foreach f,$(filter-out pkcs11:%,$(SIGN_KEY)) $(SIGN_CERT),$(if \
+		$(wildcard $(f)),,$(error no $(f) to sign the modules with))))
+	$(if $(SIGN_KEY),$(if $(wildcard $(KDIR)/scripts/sign-file),,$(error no \
+		$(KDIR)/scripts/sign-file to sign the modules with: was this kernel built \
+		with CONFIG_MODULE_SIG?)))
 
 demo:
 	@scripts/demo.sh $(KERNEL)
@@ -178,7 +201,8 @@ help:
 	@echo "  modules           pcpuref.ko, pcpuref_watch.ko, pcpuref_holders.ko (default)"
 	@echo "  install           modules, depmod, and what other modules are built against:"
 	@echo "                    headers and Module.symvers, in /lib/modules/RELEASE/pcpuref;"
-	@echo "                    DESTDIR= or INSTALL_MOD_PATH= puts another folder before it"
+	@echo "                    DESTDIR= or INSTALL_MOD_PATH= puts another folder before it,"
+	@echo "                    SIGN_KEY= with SIGN_CERT= signs the modules"
 	@echo "  uninstall         undo that (with the same variables)"
 	@echo "  modules_install   of these the modules only, without depmod"
 	@echo "  headers_install   of these the headers and Module.symvers only"
@@ -213,7 +237,7 @@ help:
 
 .PHONY: modules modules_install headers_install install uninstall clean distclean \
 	cache cache-clean \
-	headers-present root-present demo \
+	headers-present root-present key-present demo \
 	demo-stuck check \
 	kunit selftest model litmus traps drop-in drop-in-kernel kasan fastpath bench \
 	bench-possible bench-native test-install lint docs help

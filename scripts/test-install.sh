@@ -11,6 +11,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 . "$top/scripts/lib.sh"
 
 need_build_packages
+need_packages openssl
 assignments=$("$top/scripts/stock-kernel.sh" "${1:-6.12}")
 eval "$assignments"
 work_dir "install-${1:-6.12}"
@@ -162,6 +163,21 @@ make -C "$KDIR" M="$work/client/shim" PCPUREF="$work/$dev" modules >log 2>&1 ||
 	_why=$(grep -i error log || tail -n 20 log)
 nm -u client/shim/shim.ko 2>&1 | grep -q '__pcpuref_exit' || _why="$_why no call of pcpuref"
 verdict client_shim "$_why"
+
+# With a key, which no kernel knows.
+openssl req -new -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=throwaway/" \
+	-keyout key -outform DER -out cert >log 2>&1
+_why=
+in_sources DESTDIR=../root SIGN_KEY=../key SIGN_CERT=../cert modules_install ||
+	_why=$(tail -n 20 log)
+for m in pcpuref watch/pcpuref_watch holders/pcpuref_holders; do
+	# Not beside one that has no signature.
+	set -- "$mods/$m".ko*
+	[ $# -eq 1 ] || _why="$_why there are $*;"
+	[ "$(modinfo -F signer "$1" 2>&1)" = throwaway ] || _why="$_why $m is not signed;"
+	[ "$(modinfo -F sig_hashalgo "$1" 2>&1)" = sha256 ] || _why="$_why $m: another hash;"
+done
+verdict sign "$_why"
 
 # Where there is a kernel, its files stay, and modules.dep is made anew.
 mkdir "$lib/kernel"

@@ -50,6 +50,10 @@ refuses another_release "KERNELRELEASE is 9.9, but the kernel in kernel is 6.12.
 	KDIR=kernel KERNELRELEASE=9.9 modules
 refuses no_release "no kernel in KDIR=/none/such" KDIR=/none/such uninstall
 refuses no_name "is no name of a kernel" KDIR=/none/such KERNELRELEASE=../.. uninstall
+refuses key_alone "takes both SIGN_KEY=file and SIGN_CERT=file" KDIR=kernel SIGN_KEY=empty install
+refuses cert_alone "takes both SIGN_KEY=file and SIGN_CERT=file" KDIR=kernel SIGN_CERT=empty install
+refuses no_key "no key to sign the modules with" KDIR=kernel SIGN_KEY=key SIGN_CERT=empty install
+refuses no_sign_file "no kernel/scripts/sign-file" KDIR=kernel SIGN_KEY=empty SIGN_CERT=empty install
 refuses kernel_of_traps "no kernel 7.3 here: KERNEL= takes 6.12" KERNEL=7.3 traps
 refuses kernel_of_fastpath "no kernel 7.3 here: KERNEL= takes 6.12" KERNEL=7.3 fastpath
 refuses uml_of_kunit "no User Mode Linux smtp here: UML= takes up" UML=smtp kunit
