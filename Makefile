@@ -191,7 +191,7 @@ bench-native:
 	@scripts/bench-native.sh $(KERNEL)
 
 test-install:
-	@scripts/test-install.sh $(KERNEL)
+	@scripts/test-installs.sh $(KERNEL)
 
 lint:
 	@scripts/lint.sh
@@ -227,7 +227,8 @@ help:
 	@echo "  bench             against the kernel's own counts, in a virtual machine"
 	@echo "  bench-possible    state changes with 4, 64 and 512 possible CPUs (6.1)"
 	@echo "  bench-native      the fast path on this processor, in a process"
-	@echo "  test-install      install for KERNEL= into a folder, build a client against it"
+	@echo "  test-install      install into a folder, and by dkms, each with"
+	@echo "                    a client that is built against it"
 	@echo "  lint              checkpatch, sparse, kernel-doc, shellcheck"
 	@echo "  cache             list what is in the cache, and how large it is"
 	@echo "  cache-clean       drop the cache: all of it is fetched or built anew"

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # check-version.sh [TREE]: the version is what pcpuref.h says. Its number to compare,
-# dkms.conf, README, CHANGELOG and the modules have to agree. Tells each that does not.
+# dkms.conf, README, the documentation, CHANGELOG and the modules have to agree. Tells each
+# that does not.
 
 set -eu
 cd "${1:-$(dirname "$0")/..}"
@@ -26,18 +27,20 @@ code=$(sed -n 's/^#define PCPUREF_VERSION_CODE PCPUREF_VERSION_NUMBER(\(.*\))$/\
 dkms=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"$/\1/p' dkms.conf)
 [ "$dkms" = "$version" ] || wrong "dkms.conf: PACKAGE_VERSION is \"$dkms\", not $version"
 
-# said WHERE PATTERN: what README says, at each place that has the pattern
+# said FILE WHERE PATTERN: what the file says, at each place that has the pattern
 said()
 {
-	_found=$(grep -oE "$2[0-9][0-9a-z.-]*" README.md | sed -E "s,$2,,; s,\\.\$,,") || :
-	[ -n "$_found" ] || wrong "README.md: no $1"
+	_found=$(grep -oE "$3[0-9][0-9a-z.-]*" "$1" | sed -E "s,$3,,; s,\\.\$,,") || :
+	[ -n "$_found" ] || wrong "$1: no $2"
 	for _v in $_found; do
-		[ "$_v" = "$version" ] || wrong "README.md: $1 says $_v, not $version"
+		[ "$_v" = "$version" ] || wrong "$1: $2 says $_v, not $version"
 	done
 }
-said status 'Status: version '
-said 'line of the log' 'pcpuref: version '
-said 'call of dkms' 'dkms [a-z]+ pcpuref/'
+said README.md status 'Status: version '
+said README.md 'line of the log' 'pcpuref: version '
+said README.md 'call of dkms' 'dkms [a-z]+ pcpuref/'
+said Documentation/install.rst 'call of dkms' 'dkms [a-z]+ pcpuref/'
+said Documentation/install.rst 'folder of dkms' '/usr/src/pcpuref-'
 
 # What comes before a release is not released; a release is on top.
 top=$(sed -n 's/^## \[\(.*\)\].*$/\1/p' CHANGELOG.md | head -n 1)

@@ -442,6 +442,47 @@ work_dir()
 	}
 }
 
+# tree_files: all files of the sources, without what was built among them
+tree_files()
+{
+	(cd "$top" && find . -name '.?*' -prune -o -type f ! -name '*.o' ! -name '*.o.d' \
+		! -name '*.a' ! -name '*.ko' ! -name '*.mod' ! -name '*.mod.c' ! -name '*.pyc' \
+		! -name Module.symvers ! -name modules.order -print)
+}
+
+# client_from_docs FOLDER: the template client, copied there, whose Kbuild finds pcpuref by
+# the two lines that the documentation has for that
+client_from_docs()
+{
+	cp -R "$top/samples/template" "$1"
+	awk '/^==*$/ { section = last }
+		{ last = $0 }
+		section == "The modules that depend on it" && /^   (ccflags-y|KBUILD_[A-Z_]*) / {
+			sub(/^ */, "")
+			print
+			n++
+		}
+		END { exit n != 2 }' "$top/Documentation/install.rst" >"$1/Kbuild" ||
+		die "Documentation/install.rst has not two lines for a Kbuild"
+	echo "obj-m := template.o" >>"$1/Kbuild"
+}
+
+# crcs_agree MODULE SYMVERS: tell which symbols MODULE, plain or compressed, takes from
+# pcpuref by another CRC than the one in SYMVERS; and if it takes none
+crcs_agree()
+{
+	modprobe --dump-modversions "$1" 2>&1 | grep '	__pcpuref_' | {
+		_n=0
+		while read -r _crc _symbol; do
+			_n=$((_n + 1))
+			_has=$(awk -v s="$_symbol" '$2 == s { print $1 }' "$2")
+			[ "$((_crc))" -eq "$((${_has:-0}))" ] && [ "$((_crc))" -ne 0 ] ||
+				echo "$_symbol is $_crc there, ${_has:-missing} here;"
+		done
+		[ "$_n" -ne 0 ] || echo "$1 takes no symbol of pcpuref"
+	}
+}
+
 # add_up FILE...: the sum of the "N passed, N failed, N skipped" that the
 # files end with. A file without one is a failure.
 add_up()

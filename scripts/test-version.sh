@@ -18,9 +18,11 @@ fresh()
 	rm -rf "$work/tree"
 	mkdir "$work/tree"
 	(cd "$top" && cp -r pcpuref.h dkms.conf README.md CHANGELOG.md core holders watch \
-		"$work/tree")
+		"$work/tree"
+		mkdir "$work/tree/Documentation"
+		cp Documentation/install.rst "$work/tree/Documentation")
 	cd "$work/tree"
-	sed -i "s/$version/9.8.7-dev/" pcpuref.h dkms.conf README.md
+	sed -i "s/$version/9.8.7-dev/" pcpuref.h dkms.conf README.md Documentation/install.rst
 	sed -i 's/^\(#define PCPUREF_VERSION_CODE\) .*/\1 PCPUREF_VERSION_NUMBER(9, 8, 7)/' pcpuref.h
 	sed -i '0,/^## /s/^## .*/## [Unreleased]/' CHANGELOG.md
 }
@@ -61,15 +63,19 @@ defect()
 fresh
 expect agreed ""
 
-fresh
-sed -i 's/9\.8\.7-dev/9.8.7/' pcpuref.h dkms.conf README.md
-sed -i 's/^## \[Unreleased\]/## [9.8.7]/' CHANGELOG.md
+# released VERSION: the tree as a release
+released()
+{
+	fresh
+	sed -i "s/9\.8\.7-dev/$1/" pcpuref.h dkms.conf README.md Documentation/install.rst
+	sed -i "s/^## \[Unreleased\]/## [$1]/" CHANGELOG.md
+}
+
+released 9.8.7
 expect release ""
 
-fresh
-sed -i 's/9\.8\.7-dev/9.8/' pcpuref.h dkms.conf README.md
+released 9.8
 sed -i 's/NUMBER(9, 8, 7)/NUMBER(9, 8)/' pcpuref.h
-sed -i 's/^## \[Unreleased\]/## [9.8]/' CHANGELOG.md
 expect form 'is "9.8", not N.N.N'
 
 defect code pcpuref.h 's/NUMBER(9, 8, 7)/NUMBER(9, 8, 6)/' "VERSION_CODE is of (9, 8, 6)"
@@ -78,14 +84,18 @@ defect readme_status README.md 's/Status: version 9\.8\.7/Status: version 9.8.6/
 defect readme_log README.md 's/pcpuref: version 9\.8\.7-dev/pcpuref: version 9.8.7/' "log says 9.8.7,"
 defect readme_dkms README.md 's,pcpuref/9\.8\.7-dev,pcpuref/0.1.0,' "dkms says 0.1.0"
 defect readme_gone README.md '/Status: version/d' "no status"
+defect doc_dkms Documentation/install.rst 's,install pcpuref/9\.8\.7-dev,install pcpuref/0.1.0,' \
+	"install.rst: call of dkms says 0.1.0"
+defect doc_folder Documentation/install.rst 's,/usr/src/pcpuref-[0-9a-z.-]*,/usr/src/pcpuref,' \
+	"install.rst: no folder of dkms"
 defect changelog_top CHANGELOG.md 's/^## \[Unreleased\]/## [9.8.8]/' "begins with [9.8.8]"
 defect changelog_later CHANGELOG.md '0,/^## \[[0-9].*/s//## [9.9.0]/' "9.9.0 is released"
 defect changelog_same CHANGELOG.md '0,/^## \[[0-9].*/s//## [9.8.7]/' "9.8.7 is released"
 defect module_without watch/pcpuref_watch.c '/^MODULE_VERSION/d' "watch/: no MODULE_VERSION"
 defect module_own core/kref.c '2iMODULE_VERSION("1.0");' "a version of its own: ./core/kref.c"
 
-fresh
-sed -i 's/9\.8\.7-dev/9.8.7/' pcpuref.h dkms.conf README.md
+released 9.8.7
+sed -i 's/^## \[9\.8\.7\]/## [Unreleased]/' CHANGELOG.md
 expect release_not_listed "begins with [Unreleased]"
 
 echo "1..$number"
