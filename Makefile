@@ -142,6 +142,10 @@ key-present:
 		$(KDIR)/scripts/sign-file to sign the modules with: was this kernel built \
 		with CONFIG_MODULE_SIG?)))
 
+# Debian packages, to OUT=folder or the cache.
+deb:
+	@scripts/deb.sh $(OUT)
+
 demo:
 	@scripts/demo.sh $(KERNEL)
 
@@ -206,6 +210,7 @@ help:
 	@echo "  uninstall         undo that (with the same variables)"
 	@echo "  modules_install   of these the modules only, without depmod"
 	@echo "  headers_install   of these the headers and Module.symvers only"
+	@echo "  deb               Debian packages pcpuref-dkms and pcpuref-dev, in OUT=folder"
 	@echo "  clean             remove what was built here"
 	@echo "  distclean         also what editors and checks left"
 	@echo "For another kernel than the running one: KDIR=folder or KERNELRELEASE=release."
@@ -227,7 +232,7 @@ help:
 	@echo "  bench             against the kernel's own counts, in a virtual machine"
 	@echo "  bench-possible    state changes with 4, 64 and 512 possible CPUs (6.1)"
 	@echo "  bench-native      the fast path on this processor, in a process"
-	@echo "  test-install      install into a folder, and by dkms, each with"
+	@echo "  test-install      install into a folder, by dkms and as a Debian package, each with"
 	@echo "                    a client that is built against it"
 	@echo "  lint              checkpatch, sparse, kernel-doc, shellcheck"
 	@echo "  cache             list what is in the cache, and how large it is"
@@ -238,7 +243,7 @@ help:
 
 .PHONY: modules modules_install headers_install install uninstall clean distclean \
 	cache cache-clean \
-	headers-present root-present key-present demo \
+	headers-present root-present key-present deb demo \
 	demo-stuck check \
 	kunit selftest model litmus traps drop-in drop-in-kernel kasan fastpath bench \
 	bench-possible bench-native test-install lint docs help

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # check-version.sh [TREE]: the version is what pcpuref.h says. Its number to compare,
-# dkms.conf, README, the documentation, CHANGELOG and the modules have to agree. Tells each
-# that does not.
+# dkms.conf, README, the documentation, CHANGELOG, debian/changelog and the modules have to
+# agree. Tells each that does not.
 
 set -eu
 cd "${1:-$(dirname "$0")/..}"
@@ -54,6 +54,14 @@ else
 		[ "$(printf '%s\n' "$last" "$number" | sort -V | tail -n 1)" != "$number" ]; then
 		wrong "CHANGELOG.md: $last is released, the version $version does not follow it"
 	fi
+fi
+
+# For Debian "~" is what comes before: 0.2.0~dev is older than 0.2.0.
+debian=$(sed -n '1s/^pcpuref (\(.*\)) .*/\1/p' debian/changelog)
+wanted=$(printf '%s\n' "$version" | sed 's/-dev$/~dev/')
+[ "$debian" = "$wanted" ] || wrong "debian/changelog: begins with $debian, not $wanted"
+if [ "$number" = "$version" ] && sed -n 1p debian/changelog | grep -q UNRELEASED; then
+	wrong "debian/changelog: UNRELEASED, the version $version is not"
 fi
 
 # Each module that is installed, by the file that says so.

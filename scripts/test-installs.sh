@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # test-installs.sh [KERNEL]: each way to install pcpuref, one after the other: by make (for
-# KERNEL, 6.12), by dkms. Ends with the sum.
+# KERNEL, 6.12), by dkms, as a Debian package. Ends with the sum.
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -11,7 +11,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 
 work_dir installs
 rc=0
-for t in install dkms; do
+for t in install dkms deb; do
 	echo "== scripts/test-$t.sh"
 	rm -f "$work/$t"
 	case $t in
@@ -21,5 +21,5 @@ for t in install dkms; do
 	cat "$work/$t"
 	echo
 done
-add_up "$work/install" "$work/dkms" || rc=1
+add_up "$work/install" "$work/dkms" "$work/deb" || rc=1
 exit "$rc"

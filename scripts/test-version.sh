@@ -18,11 +18,12 @@ fresh()
 	rm -rf "$work/tree"
 	mkdir "$work/tree"
 	(cd "$top" && cp -r pcpuref.h dkms.conf README.md CHANGELOG.md core holders watch \
-		"$work/tree"
+		debian "$work/tree"
 		mkdir "$work/tree/Documentation"
 		cp Documentation/install.rst "$work/tree/Documentation")
 	cd "$work/tree"
 	sed -i "s/$version/9.8.7-dev/" pcpuref.h dkms.conf README.md Documentation/install.rst
+	sed -i '1s/(.*) [^;]*/(9.8.7~dev) UNRELEASED/' debian/changelog
 	sed -i 's/^\(#define PCPUREF_VERSION_CODE\) .*/\1 PCPUREF_VERSION_NUMBER(9, 8, 7)/' pcpuref.h
 	sed -i '0,/^## /s/^## .*/## [Unreleased]/' CHANGELOG.md
 }
@@ -68,11 +69,16 @@ released()
 {
 	fresh
 	sed -i "s/9\.8\.7-dev/$1/" pcpuref.h dkms.conf README.md Documentation/install.rst
+	sed -i "1s/(.*) UNRELEASED/($1) unstable/" debian/changelog
 	sed -i "s/^## \[Unreleased\]/## [$1]/" CHANGELOG.md
 }
 
 released 9.8.7
 expect release ""
+
+released 9.8.7
+sed -i '1s/unstable/UNRELEASED/' debian/changelog
+expect debian_unreleased "debian/changelog: UNRELEASED"
 
 released 9.8
 sed -i 's/NUMBER(9, 8, 7)/NUMBER(9, 8)/' pcpuref.h
@@ -88,6 +94,8 @@ defect doc_dkms Documentation/install.rst 's,install pcpuref/9\.8\.7-dev,install
 	"install.rst: call of dkms says 0.1.0"
 defect doc_folder Documentation/install.rst 's,/usr/src/pcpuref-[0-9a-z.-]*,/usr/src/pcpuref,' \
 	"install.rst: no folder of dkms"
+defect debian debian/changelog '1s/~dev//' "begins with 9.8.7, not 9.8.7~dev"
+defect debian_form debian/changelog '1s/~/-/' "begins with 9.8.7-dev, not 9.8.7~dev"
 defect changelog_top CHANGELOG.md 's/^## \[Unreleased\]/## [9.8.8]/' "begins with [9.8.8]"
 defect changelog_later CHANGELOG.md '0,/^## \[[0-9].*/s//## [9.9.0]/' "9.9.0 is released"
 defect changelog_same CHANGELOG.md '0,/^## \[[0-9].*/s//## [9.8.7]/' "9.8.7 is released"
