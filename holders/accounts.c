@@ -68,7 +68,8 @@ MODULE_PARM_DESC(max_holders, "Pairs of a reference and a task that holds it, th
 /**
  * struct bucket - accounts whose hashes meet
  * @lock: of what follows
- * @used: bits of the accounts that have something in them
+ * @used: bits of the accounts that have something in them (whether there are any, also
+ *	without the lock)
  * @accounts: the others are zero, but for their names
  */
 struct bucket {
@@ -148,7 +149,8 @@ static struct pcpuref_account *new_account(struct bucket *bucket, const struct p
 		strscpy(account->comm, pcpuref_account_is_common(account) ? "" : current->comm,
 			sizeof(account->comm));
 	}
-	__set_bit(i, &bucket->used);
+	/* Pairs with the READ_ONCE() of who need not look into an empty one. */
+	WRITE_ONCE(bucket->used, bucket->used | BIT(i));
 	return account;
 }
 
@@ -251,7 +253,8 @@ static void clear(struct bucket *bucket, struct pcpuref_account *account)
 	lockdep_assert_held(&bucket->lock);
 
 	memset(account->slots, 0, sizeof(account->slots));
-	__clear_bit(account - bucket->accounts, &bucket->used);
+	/* As in new_account(). */
+	WRITE_ONCE(bucket->used, bucket->used & ~BIT(account - bucket->accounts));
 }
 
 /* Less of what was got at a place. */
@@ -416,7 +419,10 @@ void __pcpuref_accounts_forget(const struct pcpuref *ref)
 	unsigned long flags;
 
 	for (; bucket < end; bucket++) {
-		/* Nobody gets or puts any more what is forgotten. */
+		/*
+		 * Nobody gets or puts any more what is forgotten. Pairs with the
+		 * WRITE_ONCE() in new_account() and clear().
+		 */
 		if (!READ_ONCE(bucket->used))
 			continue;
 		raw_spin_lock_irqsave(&bucket->lock, flags);
@@ -479,6 +485,7 @@ void __pcpuref_accounts_in_common(void)
 	unsigned long flags;
 
 	for (bucket = buckets; bucket < buckets + nr_buckets; bucket++) {
+		/* Pairs with the WRITE_ONCE() in new_account() and clear(). */
 		if (!READ_ONCE(bucket->used))
 			continue;
 		raw_spin_lock_irqsave(&bucket->lock, flags);

@@ -169,13 +169,16 @@ static void fill(place_t nr, unsigned long address, unsigned long caller, const 
 	place->uses = 0;
 	place->same_as = nr;
 	for (other = places; other < places + MAX_PLACES; other++) {
-		if (other == place || other->address <= REUSABLE)
+		/* Pairs with the smp_store_release() in keep(), which has no lock. */
+		if (other == place || READ_ONCE(other->address) <= REUSABLE)
 			continue;
 		if (other->call == call && kinship(place, other) == 2 &&
 		    other->caller_module == place->caller_module)
 			place->same_as = other->same_as;
 		/* The error path of a function that hands over puts what it got itself. */
-		if (other->handed_over && kinship(place, other) == 2 && !place->gets[0]) {
+		/* The mark pairs with the WRITE_ONCE() in hand_over(). */
+		if (READ_ONCE(other->handed_over) && kinship(place, other) == 2 &&
+		    !place->gets[0]) {
 			place->gets[0] = other->same_as;
 			place->kinds[0] = BIT(0);
 			place->handed_over = true;
@@ -397,6 +400,18 @@ bool __pcpuref_place_is_handed_over(place_t place)
 	return READ_ONCE(slot_of(place)->handed_over);
 }
 
+/*
+ * Filled, perhaps with code that has gone. Under suspects_lock it stays so; what is not
+ * filled may be about to be, and has nothing to look at.
+ */
+static bool is_filled(const struct place *place)
+{
+	/* Pairs with the smp_store_release() in fill(): then the rest is there. */
+	unsigned long address = smp_load_acquire(&place->address);
+
+	return address && address != REUSABLE;
+}
+
 /* Return: whether that is new. */
 static bool hand_over(struct place *place)
 {
@@ -430,7 +445,7 @@ static bool spread(struct place *put)
 
 /*
  * And with it all that may belong together: what one of two places has put in common,
- * the other must find there. Return: whether that is new of any.
+ * the other must find there. Under suspects_lock. Return: whether that is new of any.
  */
 bool __pcpuref_place_set_handed_over(place_t place)
 {
@@ -440,7 +455,7 @@ bool __pcpuref_place_set_handed_over(place_t place)
 	do {
 		again = false;
 		for (put = places; put < places + MAX_PLACES; put++)
-			again |= spread(put);
+			again |= is_filled(put) && spread(put);
 		any |= again;
 	} while (again);
 	return any;
@@ -477,15 +492,18 @@ const char *__pcpuref_place_caller_text(place_t nr, char *text)
 	return text_of(&place->caller, &place->caller_text, text);
 }
 
-/* Bits of the gets of which it is known where they are undone. */
+/* Bits of the gets of which it is known where they are undone. Under suspects_lock. */
 void __pcpuref_places_put(unsigned long *gets)
 {
 	struct place *place;
 	unsigned int i;
 
-	for (place = places; place < places + MAX_PLACES; place++)
+	for (place = places; place < places + MAX_PLACES; place++) {
+		if (!is_filled(place))
+			continue;
 		for (i = 0; i < MAX_GETS; i++)
 			__set_bit(READ_ONCE(place->gets[i]), gets);
+	}
 }
 
 #ifdef CONFIG_MODULES
@@ -551,11 +569,13 @@ void __pcpuref_places_reuse(unsigned long *used)
 	u8 *kind;
 
 	raw_spin_lock_irqsave(&places_lock, flags);
+	/* Another module may be going: pairs with the smp_store_release() in keep(). */
 	for (place = places; place < places + MAX_PLACES; place++)
-		if (place->address > REUSABLE)
+		if (READ_ONCE(place->address) > REUSABLE)
 			__set_bit(place->same_as, used);
 	for (nr = 1; nr <= MAX_PLACES; nr++)
-		if (slot_of(nr)->address == GONE && !test_bit(slot_of(nr)->same_as, used))
+		if (READ_ONCE(slot_of(nr)->address) == GONE &&
+		    !test_bit(slot_of(nr)->same_as, used))
 			__set_bit(nr, unused);
 	for (place = places; place < places + MAX_PLACES; place++) {
 		for (i = 0; i < MAX_GETS; i++) {
