@@ -36,8 +36,9 @@
 
 /**
  * struct pcpuref_tracker - what a token stands for
- * @node: in the shard
- * @ref: whose reference it is
+ * @node: in @shard, until the token is put
+ * @shard: its lock protects @node, @ref and @told
+ * @ref: whose reference it is; NULL when that has exited, or another life of it began
  * @pid: the task that took it
  * @comm: and its name
  * @time: when, in ns of the monotonic clock
@@ -47,6 +48,7 @@
  */
 struct pcpuref_tracker {
 	struct list_head	node;
+	struct shard		*shard;
 	const struct pcpuref	*ref;
 	pid_t			pid;
 	char			comm[TASK_COMM_LEN];
@@ -120,6 +122,7 @@ static void track(struct pcpuref *ref, struct pcpuref_token *token, gfp_t gfp)
 		token->tracker = TOKEN_BARE;
 		return;
 	}
+	tracker->shard = shard;
 	tracker->ref = ref;
 	tracker->pid = current->pid;
 	strscpy(tracker->comm, current->comm, sizeof(tracker->comm));
@@ -240,8 +243,8 @@ bool pcpuref_put_tracked(struct pcpuref *ref, struct pcpuref_token *token)
 {
 	/* Of two that put the same token at once, one gets it. */
 	struct pcpuref_tracker *tracker = xchg(&token->tracker, TOKEN_PUT);
-	struct shard *shard = shard_of(ref);
 	const struct pcpuref *of;
+	struct shard *shard;
 	unsigned long flags;
 
 	if (tracker == TOKEN_PUT || !tracker) {
@@ -252,9 +255,11 @@ bool pcpuref_put_tracked(struct pcpuref *ref, struct pcpuref_token *token)
 		return false;
 	}
 	if (tracker != TOKEN_BARE) {
+		/* If it is another's token, not that of @ref. */
+		shard = tracker->shard;
 		raw_spin_lock_irqsave(&shard->lock, flags);
 		of = tracker->ref;
-		if (of == ref)
+		if (!of || of == ref)
 			list_del(&tracker->node);
 		raw_spin_unlock_irqrestore(&shard->lock, flags);
 		if (of && of != ref) {
@@ -309,21 +314,18 @@ void __pcpuref_tokens_print(const struct pcpuref *ref, u64 id, bool again)
 
 /*
  * The address may be another reference's from now on. The client still has its tokens,
- * and may put them: they are not freed here.
+ * and may put them: they are not freed here, but when no client is left.
  */
 void __pcpuref_tokens_forget(const struct pcpuref *ref)
 {
 	struct shard *shard = shard_of(ref);
-	struct pcpuref_tracker *tracker, *next;
+	struct pcpuref_tracker *tracker;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&shard->lock, flags);
-	list_for_each_entry_safe(tracker, next, &shard->trackers, node) {
-		if (tracker->ref == ref) {
+	list_for_each_entry(tracker, &shard->trackers, node)
+		if (tracker->ref == ref)
 			tracker->ref = NULL;
-			list_del_init(&tracker->node);
-		}
-	}
 	raw_spin_unlock_irqrestore(&shard->lock, flags);
 }
 

@@ -283,6 +283,11 @@ says 'token: taken '
 [ "$(grep -c 'token: taken' "$tmp/slice")" -eq 1 ] || against_me="$against_me not one token"
 judge
 
+# That it is freed, kmemleak tells: see scripts/debug-check.sh.
+check token_lost_for_good
+says 'token: taken '
+judge
+
 check cost
 diag "$(grep -o 'a pair takes .*\|on two CPUs .*' "$tmp/slice" || :)"
 judge

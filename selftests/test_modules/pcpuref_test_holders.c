@@ -1000,6 +1000,19 @@ static void token_of_an_earlier_life(struct test *t)
 	end(t, &ref, 0);
 }
 
+/* What is remembered for a token that nobody has any more is freed with the module. */
+static void token_lost_for_good(struct test *t)
+{
+	struct pcpuref_token token = { };
+	struct pcpuref ref;
+
+	if (!begin(t, &ref))
+		return;
+	take_token(&ref, &token);
+	pcpuref_put(&ref);
+	end(t, &ref, 0);
+}
+
 /* What a get and a put cost with accounts, alone and beside another CPU; not judged. */
 #define COST_ROUNDS	100000
 
@@ -1085,6 +1098,7 @@ static const struct test_case cases[] = {
 	TEST_CASE("token_misuse", token_misuse),
 	TEST_CASE("token_left_at_exit", token_left_at_exit),
 	TEST_CASE("token_of_an_earlier_life", token_of_an_earlier_life),
+	TEST_CASE("token_lost_for_good", token_lost_for_good),
 	TEST_CASE("cost", cost),
 	{ }
 };
