@@ -156,6 +156,69 @@ check warnings_stall 1 warnings.awk '^kernel trouble: rcu: INFO' <<'END'
 [   22.000000] rcu: INFO: rcu_sched self-detected stall on CPU
 END
 
+# race HEAD FRAME OTHER-FRAME: a report of KCSAN's, in the form of 7.3
+race()
+{
+	cat <<-END
+		[    9.000000] ==================================================================
+		[    9.000001] BUG: KCSAN: data-race in $1
+		[    9.000002]
+		[    9.000003] write to 0xffff88800742cd80 of 8 bytes by interrupt on cpu 1:
+		[    9.000004]  $2
+		[    9.000005]  sysvec_apic_timer_interrupt+0x6e/0x80
+		[    9.000006]  asm_sysvec_apic_timer_interrupt+0x1a/0x20
+		[    9.000007]  pcpuref_put+0x12/0x40 [pcpuref_test_storm]
+		[    9.000008]
+		[    9.000009] read to 0xffff88800742cd80 of 8 bytes by task 77 on cpu 0:
+		[    9.000010]  $3
+		[    9.000011]  kthread+0x1a4/0x1e0
+		[    9.000012]
+		[    9.000013] value changed: 0x0000000000000001 -> 0x0000000000000002
+		[    9.000014]
+		[    9.000015] Reported by Kernel Concurrency Sanitizer on:
+		[    9.000016] CPU: 0 UID: 0 PID: 77 Comm: store Tainted: G           O        7.3.4 #1
+		[    9.000017] ==================================================================
+		[    9.000018] pcpuref: version 0.2.0
+	END
+}
+
+# Of a kind that is listed.
+a=lapic_cal_handler
+b=setup_boot_APIC_clock
+
+check warnings_known_race 0 warnings.awk <<END
+$(race "$a / $b" "$a+0x1/0x20" "$b+0x1/0x20")
+END
+
+check warnings_known_race_with_ours 1 warnings.awk "^data race of ours: data-race in $a / $b" <<END
+$(race "$a / $b" "$a+0x1/0x20" "store_get+0x10/0x20 [pcpuref_store]")
+END
+
+check warnings_race_of_ours 1 warnings.awk '^data race of ours: data-race in f \[pcpuref\] / g' <<END
+$(race "f [pcpuref] / g" "f+0x1/0x20 [pcpuref]" "g+0x1/0x20")
+END
+
+check warnings_race_below_ours 1 warnings.awk '^data race of ours: data-race in memcpy / g' <<END
+$(race "memcpy / g" "memcpy+0x1/0x20" "g+0x1/0x20 [porting_kref]")
+END
+
+check warnings_race_of_another_kind 1 warnings.awk "^data race of the kernel's: data-race in f / g" <<END
+$(race "f / g" "f+0x1/0x20" "g+0x1/0x20")
+END
+
+check warnings_race_cut_short 1 warnings.awk "^data race of the kernel's: data-race in f / g" <<END
+$(race "f / g" "f+0x1/0x20" "g+0x1/0x20" | head -n 5)
+END
+
+check warnings_race_after_race 1 warnings.awk "^data race of the kernel's: data-race in f / g" <<END
+$(race "f / g" "f+0x1/0x20" "g+0x1/0x20" | head -n 5)
+$(race "$a / $b" "$a+0x1/0x20" "$b+0x1/0x20")
+END
+
+check warnings_trouble_in_race 1 warnings.awk '^kernel trouble: BUG: kernel NULL' <<END
+$(race "$a / $b" "$a+0x1/0x20" "$b+0x1/0x20" | sed '8s/.*/BUG: kernel NULL pointer/')
+END
+
 check ktap_innermost 0 ktap.awk '^3 passed, 0 failed, 1 skipped$' <<'END'
 KTAP version 1
 1..2

@@ -16,6 +16,10 @@
 # The message of a WARN() stands before its "WARNING:" line or after it,
 # depending on kernel version and architecture: all lines from "cut here" to
 # the list of modules are looked at.
+#
+# KCSAN finds races of the kernel's own, too. Those of the kinds listed below are no
+# trouble, if nothing of ours is in the two stacks; what an interrupt has interrupted is
+# not looked at. Any other race is trouble: "data race of ours" or "of the kernel's".
 
 BEGIN {
 	trouble = "(^|[^A-Z])BUG:|Oops|general protection|Kernel panic|INFO: task|" \
@@ -25,10 +29,14 @@ BEGIN {
 		"Invalid wait context|lock held when returning|" \
 		"bad unlock balance|held lock freed|" \
 		"sleeping function called|scheduling while atomic|" \
-		"KASAN|KCSAN|KFENCE:|UBSAN|Internal error|" \
+		"KASAN|KFENCE:|UBSAN|Internal error|" \
 		"unable to handle|list_(add|del) corruption|ODEBUG: ([^s]|s[^e])|" \
 		"kmemleak: [0-9]|soft lockup|hard LOCKUP|" \
 		"kernel BUG at"
+
+	ours_re = "\\[(pcpuref|porting_)"
+	# As KCSAN names them, in 7.3.
+	known_race["data-race in lapic_cal_handler / setup_boot_APIC_clock"]
 }
 
 function problem(text)
@@ -57,6 +65,17 @@ function end_of_splat()
 		problem("unexpected report: " (message == "" ? head : message))
 }
 
+function end_of_race()
+{
+	if (!in_race)
+		return
+	in_race = 0
+	if (ours)
+		problem("data race of ours: " race)
+	else if (!(race in known_race))
+		problem("data race of the kernel's: " race)
+}
+
 # Timestamps, and the thread or CPU that some configurations add, would make
 # the same complaint look different in two runs.
 {
@@ -77,6 +96,35 @@ function end_of_splat()
 			want[++expectations] = text
 		next
 	}
+}
+
+line ~ /BUG: KCSAN: / {
+	end_of_race()
+	in_race = 1
+	race = line
+	sub(/.*BUG: KCSAN: /, "", race)
+	ours = race ~ ours_re
+	interrupted = 0
+	next
+}
+
+in_race && line ~ /^=====+$/ {
+	end_of_race()
+	next
+}
+
+# The head of the second stack.
+in_race && line ~ / to 0x[0-9a-f]+ of [0-9]+ bytes by / {
+	interrupted = 0
+	next
+}
+
+in_race && line ~ /^ [A-Za-z_][A-Za-z0-9_.]*\+0x[0-9a-f]+\/0x/ {
+	if (line ~ /^ asm_/)
+		interrupted = 1
+	if (!interrupted && line ~ ours_re)
+		ours = 1
+	next
 }
 
 line ~ /-+\[ cut here \]-+/ {
@@ -126,6 +174,7 @@ line ~ /pcpuref: misuse: / && !expected(line) {
 
 END {
 	end_of_splat()
+	end_of_race()
 	for (i = 1; i <= expectations; i++)
 		if (!met[i])
 			problem("expected, but never reported: " want[i])
