@@ -1015,35 +1015,44 @@ static void token_lost_for_good(struct test *t)
 
 /* What a get and a put cost with accounts, alone and beside another CPU; not judged. */
 #define COST_ROUNDS	100000
+#define COST_NS		(300 * NSEC_PER_MSEC)
 
+/* Return: how many there were in a time that does not depend on what they cost. */
 static int noted_pairs(void *arg)
 {
 	struct crowd *crowd = arg;
-	int i;
+	int i, pairs = 0;
+	u64 start;
 
 	/* All begin together. */
 	atomic_dec(&crowd->next);
 	while (atomic_read(&crowd->next) > 0)
 		cpu_relax();
-	for (i = 0; i < COST_ROUNDS; i++) {
-		pcpuref_get(crowd->ref);
-		pcpuref_put(crowd->ref);
-	}
-	return 0;
+	start = ktime_get_ns();
+	do {
+		for (i = 0; i < 100; i++) {
+			pcpuref_get(crowd->ref);
+			pcpuref_put(crowd->ref);
+		}
+		pairs += i;
+	} while (ktime_get_ns() - start < COST_NS);
+	return pairs;
 }
 
 static u64 time_of_pairs(struct test *t, struct pcpuref *ref, int threads)
 {
 	struct crowd crowd = { .ref = ref };
-	u64 start = ktime_get_ns();
-	int i;
+	int i, one, pairs = 0;
 
 	atomic_set(&crowd.next, threads);
 	for (i = 0; i < threads; i++)
 		crowd.threads[i] = test_start(noted_pairs, &crowd, i);
-	for (i = 0; i < threads; i++)
-		EXPECT_EQ(t, test_collect(crowd.threads[i]), 0);
-	return div_u64(ktime_get_ns() - start, COST_ROUNDS);
+	for (i = 0; i < threads; i++) {
+		one = test_collect(crowd.threads[i]);
+		EXPECT(t, one > 0);
+		pairs += one;
+	}
+	return pairs > 0 ? div_u64(threads * (u64)COST_NS, pairs) : 0;
 }
 
 static void cost(struct test *t)
