@@ -179,8 +179,8 @@ drop-in:
 drop-in-kernel:
 	@scripts/drop-in-kernel.sh
 
-kasan:
-	@scripts/kasan.sh
+debug-check:
+	@scripts/debug-check.sh
 
 fastpath:
 	@scripts/fastpath.sh $(KERNEL)
@@ -227,7 +227,7 @@ help:
 	@echo "  traps             percpu_ref and pcpuref in the same trouble"
 	@echo "  drop-in           drivers of a stock kernel, on pcpuref instead of percpu_ref"
 	@echo "  drop-in-kernel    Linux itself on pcpuref (7.x, UML; four long builds)"
-	@echo "  kasan             the tests under KASAN (7.x in QEMU; a long build)"
+	@echo "  debug-check       the tests under KASAN and KCSAN (7.x in QEMU), SECS=600 of stress"
 	@echo "  fastpath          what the inline gets and puts compile to"
 	@echo "  bench             against the kernel's own counts, in a virtual machine"
 	@echo "  bench-possible    state changes with 4, 64 and 512 possible CPUs (6.1)"
@@ -245,5 +245,5 @@ help:
 	cache cache-clean \
 	headers-present root-present key-present deb demo \
 	demo-stuck check \
-	kunit selftest model litmus traps drop-in drop-in-kernel kasan fastpath bench \
+	kunit selftest model litmus traps drop-in drop-in-kernel debug-check fastpath bench \
 	bench-possible bench-native test-install lint docs help

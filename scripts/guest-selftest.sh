@@ -8,7 +8,7 @@ export MODDIR=/modules
 cd /selftests || exit 1
 sh ./run.sh
 rc=$?
-if [ $rc -ne 0 ]; then
+if [ $rc -ne 0 ] && [ -z "${LOG_FOLLOWS:-}" ]; then
 	echo "pcpuref-dmesg: begin"
 	dmesg
 	echo "pcpuref-dmesg: end"

@@ -56,7 +56,7 @@ run_suite()
 
 [ "$(id -u)" -eq 0 ] || skip_all "needs root"
 names=${KUNIT_SUITES:-$(suites)}
-[ -n "$names" ] || skip_all "no pcpuref_kunit_*.ko; set MODDIR"
+[ -n "$names" ] || skip_all "no pcpuref_kunit_*.ko; set MODDIR (or a KUnit of the kernel's runs them)"
 echo "KTAP version 1"
 begin_without_modules
 # After a suite that hangs no other one says much.

@@ -1,0 +1,189 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# debug-check.sh [kasan|kcsan]... [TASK]...: the tests in the kernels of
+# debug-kernel.sh, on 4 virtual CPUs, without a single report. The tasks:
+#
+#   kunit     the KUnit suites, by the kernel's own KUnit
+#   selftest  the programs of selftests/; SELFTESTS="a.sh b.sh" chooses some
+#   stress    storms for SECS seconds (600); STRESS_SEED says which
+#   blind     kcsan only: the core with plain reads of the word, which must be reported
+#
+# Without a kernel both, without a task all. Prints the results and ends with
+# "N passed, N failed, N skipped".
+
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
+
+kernels=
+tasks=
+for word; do
+	case $word in
+	kasan | kcsan) kernels="$kernels $word" ;;
+	kunit | selftest | stress | blind) tasks="$tasks $word" ;;
+	*) die "usage: $0 [kasan|kcsan]... [kunit|selftest|stress|blind]..." ;;
+	esac
+done
+secs=${SECS:-600}
+
+# As it comes, KCSAN looks at one access in four thousand, and for so long that the
+# others are held up. With this it finds a race in a storm of half a minute.
+sharp="kcsan.skip_watch=12 kcsan.udelay_task=5 kcsan.udelay_interrupt=3"
+
+# build SOURCES TO SUBDIR...: modules of these sources, in TO/modules and TO/kunit
+build()
+{
+	sources=$1
+	to=$2
+	shift 2
+	mkdir -p "$to"
+	"$sources/scripts/build-modules.sh" "$KDIR" "$to/build" "$@"
+	rm -rf "$to/modules" "$to/kunit"
+	mkdir "$to/modules" "$to/kunit"
+	find "$to/build" -name '*.ko' ! -path '*/kunit/*' -exec cp {} "$to/modules/" \;
+	find "$to/build/kunit" -name '*.ko' -exec cp {} "$to/kunit/" \;
+}
+
+# boot TESTS MODULES PARAMETER...: run $task. TESTS is the task of another machine;
+# $settings are for it. Leaves the console in $log, the kernel's log in $dmesg, and in
+# $faults what is wrong and no test says.
+boot()
+{
+	tests=$1
+	modules=$2
+	shift 2
+	{
+		echo "export FLAVOUR=$kernel MODDIR=/modules $settings"
+		cat "$top/scripts/guest-debug.sh"
+	} >"$work/task"
+	rm -rf "$work/selftests"
+	cp -R "$top/selftests" "$work/selftests"
+	cp "$top/scripts/warnings.awk" "$work/selftests/"
+	"$top/scripts/initramfs.sh" "$work/initramfs" "$work/task" \
+		"$top/scripts/guest-$tests.sh:tests" "$modules/modules:modules" \
+		"$modules/kunit:kunit" "$work/selftests:selftests"
+	status=0
+	MEM=${MEM:-2G} TIMEOUT=${TIMEOUT:-$((secs + 3000))} "$top/scripts/vm.sh" "$IMAGE" \
+		"$work/initramfs" "$log" log_buf_len=16M quiet loglevel=2 \
+		kasan_multi_shot "$@" || status=$?
+	# A line that the console was interrupted in is printed again: only the
+	# kernel's own copy of its log has each line once.
+	sed -n '/^pcpuref-dmesg: begin/,/^pcpuref-dmesg: end/p' "$log" |
+		sed '/^pcpuref-/d' >"$dmesg"
+	{
+		sed -n 's/^.*pcpuref-fault: //p' "$log" "$dmesg" | sort -u
+		[ "$status" -lt 124 ] || echo "the machine ended with status $status"
+		[ -s "$dmesg" ] || echo "the kernel's log is not in $log"
+	} >"$faults"
+}
+
+# judge LOG [AWK-OPTION]...: a report of the results in LOG, and of what is wrong besides
+judge()
+{
+	results=$1
+	shift
+	awk -f "$top/scripts/warnings.awk" "$dmesg" >>"$faults" || :
+	sed 's/^/error: /' "$faults"
+	awk "$@" -v problems="$(wc -l <"$faults")" -f "$top/scripts/ktap.awk" "$results"
+}
+
+# What the programs of selftests/ have printed.
+judge_programs()
+{
+	sed -n '/^pcpuref-guest: start/,/^pcpuref-\(guest: exit\|dmesg: begin\)/p' "$log" |
+		grep -v '^pcpuref-' >"$work/ktap" || :
+	judge "$work/ktap"
+}
+
+# The sources with plain reads of the word.
+spoil()
+{
+	rm -rf "$1"
+	mkdir -p "$1"
+	(cd "$top" && tar -cf - --exclude=./.git .) | tar -xf - -C "$1"
+	find "$1/pcpuref.h" "$1/pcpuref.c" "$1/core" -name '*.[ch]' \
+		-exec sed -i 's/READ_ONCE(\([a-z>-]*->word\))/(\1)/' {} +
+}
+
+judge_blind()
+{
+	awk -f "$top/scripts/warnings.awk" "$dmesg" >"$work/blind.warnings" || :
+	seen=$(grep -c '^data race of ours: ' "$work/blind.warnings" || :)
+	echo "# $seen reports of a race"
+	why=$(cat "$faults")
+	[ "$seen" -gt 0 ] || why="$why
+no report names pcpuref, see $log"
+	verdict plain_word_is_reported "$why"
+	echo
+	echo "$((1 - failures)) passed, $failures failed, 0 skipped"
+	[ "$failures" -eq 0 ]
+}
+
+rc=0
+reports=
+for kernel in ${kernels:-kasan kcsan}; do
+	assignments=$("$top/scripts/debug-kernel.sh" "$kernel")
+	eval "$assignments"
+	work_dir "debug-$kernel"
+	subdirs="samples samples/porting samples/porting/shim samples/porting/shim-kref
+		holders watch selftests/test_modules"
+	# Long to compile.
+	case ${tasks:-kunit} in
+	*kunit*) subdirs="$subdirs kunit" ;;
+	esac
+	# shellcheck disable=SC2086 # a list of words
+	build "$top" "$work" $subdirs
+	for task in ${tasks:-kunit selftest stress blind}; do
+		# For the other kernel it has no meaning.
+		[ "$task" != blind ] || [ "$kernel" = kcsan ] || continue
+		started=$(date +%s)
+		log=$work/$task.log
+		dmesg=$work/$task.dmesg
+		faults=$work/$task.faults
+		report=$work/$task.report
+		# Everything is slower here.
+		settings="SELFTEST_TIMEOUT=$((secs + 1200))"
+		echo "== $kernel $task"
+		case $task in
+		kunit)
+			boot kunit "$work" kunit.enable=1 kunit.autorun=1
+			judge "$dmesg" -v kernel_log=1 >"$report" || rc=1
+			;;
+		selftest)
+			[ -z "${SELFTESTS:-}" ] ||
+				settings="$settings SELFTESTS=$(quote "$SELFTESTS")"
+			boot selftest "$work"
+			judge_programs >"$report" || rc=1
+			;;
+		stress)
+			if [ -e "$top/selftests/stress.sh" ]; then
+				settings="$settings SELFTESTS=stress.sh STRESS_SECS=$secs"
+				settings="$settings STRESS_SEED=${STRESS_SEED:-}"
+			else
+				settings="$settings SELFTESTS=storm.sh SECONDS_EACH=$secs"
+			fi
+			# shellcheck disable=SC2086 # a list of words
+			boot selftest "$work" $sharp
+			judge_programs >"$report" || rc=1
+			;;
+		blind)
+			spoil "$work/blind/sources"
+			build "$work/blind/sources" "$work/blind" holders selftests/test_modules
+			settings="$settings SELFTESTS=storm.sh SECONDS_EACH=25"
+			# shellcheck disable=SC2086
+			boot selftest "$work/blind" $sharp
+			judge_blind >"$report" || rc=1
+			;;
+		esac
+		cat "$report"
+		echo "# $kernel $task: $(($(date +%s) - started)) s, the log is $log"
+		reports="$reports $report"
+	done
+done
+
+[ -n "$reports" ] || die "nothing to do: the task blind is for kcsan"
+# shellcheck disable=SC2086 # a list of words: no blanks in the cache's path
+add_up $reports || rc=1
+exit "$rc"

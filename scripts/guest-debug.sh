@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# The task of the machines of debug-check.sh: /tests is the task of the other machines,
+# FLAVOUR which debug kernel this is. The console shows disasters only; the whole log
+# comes at the end.
+
+fault()
+{
+	echo "pcpuref-fault: $1"
+	rc=1
+}
+
+(LOG_FOLLOWS=1 sh /tests)
+rc=$?
+
+# Nothing of ours is loaded any more, so all memory that our modules had is either
+# freed or a leak. What is younger than five seconds is not looked at, and a first scan
+# can miss what a CPU still has in a register.
+leaks=/sys/kernel/debug/kmemleak
+if [ -w $leaks ]; then
+	for _ in 1 2; do
+		sleep 6
+		echo scan >$leaks
+	done
+	if [ -s $leaks ]; then
+		cat $leaks
+		fault "memory was leaked"
+	fi
+elif [ "$FLAVOUR" = kasan ]; then
+	fault "this kernel has no kmemleak"
+fi
+
+# After trouble of some kinds lockdep turns itself off, and then sees nothing more.
+grep -q 'debug_locks: *1$' /proc/lockdep_stats || fault "lockdep is off"
+if [ "$FLAVOUR" = kcsan ]; then
+	grep -q '^enabled: 1$' /sys/kernel/debug/kcsan || fault "KCSAN is off"
+fi
+
+echo "pcpuref-dmesg: begin"
+dmesg
+echo "pcpuref-dmesg: end"
+(exit $rc)
