@@ -6,8 +6,9 @@
 # Build the core and the modules of the given subfolders against KDIR, in a
 # copy of the sources at OUTDIR: the checkout stays clean, and one checkout
 # serves many kernels. Only what changed is copied, so only that is compiled.
-# Variables go to kbuild (ARCH=um). Silent unless something is wrong; a
-# compiler warning is.
+# Variables go to kbuild (ARCH=um), and so do those of BUILD_VARS; BUILD_ROOT is the
+# folder of another system, whose compiler is to be used (stock-kernel.sh). Silent
+# unless something is wrong; a compiler warning is.
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -35,6 +36,30 @@ for a; do
 		;;
 	esac
 done
+
+# in_root ROOT COMMAND...: run it in that system, where the cache and the modules are in
+# the place that they have here. The mounts are seen by the command only.
+in_root()
+{
+	_root=$1
+	shift
+	[ -n "$_root" ] || {
+		"$@"
+		return
+	}
+	# shellcheck disable=SC2016 # the inner shell's
+	unshare -rm sh -c '
+		set -e
+		root=$1 cache=$2 out=$3
+		shift 3
+		for d in /dev /proc "$cache" "$out"; do
+			mkdir -p "$root$d"
+			mount --rbind "$d" "$root$d"
+		done
+		mkdir -p "$root/tmp"
+		PATH=/usr/bin exec /usr/sbin/chroot "$root" "$@"
+	' sh "$_root" "$cache" "$out" "$@"
+}
 
 mkdir -p "$out"
 exec 8>"$out/.lock"
@@ -64,9 +89,10 @@ done <"$out/.sources"
 find "$out" -name '*.ko' -exec rm -f {} +
 
 # shellcheck disable=SC2086 # a list of words
-set -- -C "$kdir" M="$out" PCPUREF_SUBDIRS="$subdirs" $vars
+set -- -C "$kdir" M="$out" PCPUREF_SUBDIRS="$subdirs" ${BUILD_VARS:-} $vars
 rc=0
-make "$@" -j"$(nproc)" modules >"$out/build.log" 2>&1 8>&- || rc=$?
+in_root "${BUILD_ROOT:-}" make "$@" -j"$(nproc)" modules \
+	>"$out/build.log" 2>&1 8>&- || rc=$?
 
 problems=$(grep -E 'warning:|WARNING:|[Ee]rror:|\*\*\*' "$out/build.log" |
 	grep -v 'the compiler differs from the one used' || :)

@@ -5,7 +5,8 @@
 #
 # Make an initramfs of busybox, which boots, runs the shell script TASK and
 # powers off (guest-init.sh). SRC is a file or a folder of the host; DST is
-# where it goes, and a folder there if it ends in "/".
+# where it goes, and a folder there if it ends in "/". VM_BUSYBOX is another busybox
+# than that of this machine (stock-kernel.sh).
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -24,7 +25,8 @@ for d in bin dev proc sys tmp; do
 	mkdir "$root/$d"
 done
 busybox=$(dpkg -L busybox-static | grep -m 1 '/bin/busybox$')
-cp "$busybox" "$root/bin/busybox"
+cp "${VM_BUSYBOX:-$busybox}" "$root/bin/busybox"
+# Another processor's cannot be asked; it has the same names.
 "$busybox" --list | while read -r a; do
 	[ "$a" = busybox ] || ln -s busybox "$root/bin/$a"
 done

@@ -172,18 +172,23 @@ security_mirror()
 	echo "$_uri"
 }
 
-# apt_tree NAME: choose the private apt tree of a Debian release, for
-# in_tree. A tree that has lists keeps them, so that a second run needs no
-# network and finds the same kernel; PCPUREF_REFRESH=1 asks for newer ones.
+# apt_tree NAME [ARCH]: choose the private apt tree of a Debian release, for
+# in_tree; of amd64 if nothing else is said. A tree that has lists keeps them,
+# so that a second run needs no network and finds the same kernel;
+# PCPUREF_REFRESH=1 asks for newer ones.
 apt_tree()
 {
 	command -v apt-get >/dev/null 2>&1 ||
 		die "Debian packages are fetched with apt-get: there is none here"
-	tree=$cache/apt/$1
+	tree_arch=${2:-amd64}
+	_tree=$1
+	[ "$tree_arch" = amd64 ] || _tree=$1-$tree_arch
+	tree=$cache/apt/$_tree
 	case $1 in
 	bullseye) _suites="bullseye bullseye-security" ;;
 	bookworm) _suites="bookworm bookworm-updates bookworm-security" ;;
 	trixie) _suites="trixie-backports" ;;
+	trixie-release) _suites="trixie trixie-updates trixie-security" ;;
 	sid) _suites=sid ;;
 	*) die "no such apt tree: $1" ;;
 	esac
@@ -207,10 +212,10 @@ apt_tree()
 			*-security) _uri=$_sec ;;
 			*) _uri=$_main ;;
 			esac
-			echo "deb [arch=amd64 signed-by=$_keys] $_uri $_s main" \
+			echo "deb [arch=$tree_arch signed-by=$_keys] $_uri $_s main" \
 				>>"$tree/sources.list"
 		done
-		say "reading the package lists of $1"
+		say "reading the package lists of $_tree"
 		# Its status tells nothing: it is 0 when the mirror does not answer, and
 		# not 0 when a suite is gone from there (an old release's). The latter is
 		# no failure: what counts is whether the package is found, which shows later.
@@ -218,15 +223,15 @@ apt_tree()
 		in_tree apt-get -q update >"$tree/log" 2>&1 || :
 		_failed=$(grep '^[WE]: Failed to fetch ' "$tree/log" |
 			grep -v '  404 ' | head -n 1) || :
-		has_lists || die "cannot read the package lists of $1
+		has_lists || die "cannot read the package lists of $_tree
 ${_failed:-$(tail -n 3 "$tree/log")}"
 		if [ -z "$_failed" ]; then
 			: >"$tree/complete"
 		else
-			say "not all package lists of $1 could be read; the next run tries again
+			say "not all package lists of $_tree could be read; the next run tries again
 $_failed"
 		fi
-	) 7>"$cache/lock/apt-$1" || exit 1
+	) 7>"$cache/lock/apt-$_tree" || exit 1
 }
 
 # Has the tree any list of packages?
@@ -242,7 +247,9 @@ in_tree()
 {
 	_cmd=$1
 	shift
-	"$_cmd" -o Dir::Etc::SourceList="$tree/sources.list" \
+	"$_cmd" -o APT::Architecture="$tree_arch" \
+		-o APT::Architectures="$tree_arch" \
+		-o Dir::Etc::SourceList="$tree/sources.list" \
 		-o Dir::Etc::SourceParts=/dev/null \
 		-o Dir::Etc::PreferencesParts=/dev/null \
 		-o Dir::State::Lists="$tree/lists" \
@@ -295,8 +302,14 @@ deps()
 	}'
 }
 
+# version_of PACKAGE: the newest one; version_of PACKAGE VERSION: that one if there
+# is such a one, or else the newest.
 version_of()
 {
+	if [ -n "${2:-}" ] && in_tree apt-cache show "$1=$2" >/dev/null 2>&1; then
+		echo "$2"
+		return 0
+	fi
 	in_tree apt-cache show --no-all-versions "$1" 2>/dev/null |
 		awk '$1 == "Version:" { print $2; exit }'
 }

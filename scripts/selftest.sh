@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # selftest.sh [KERNEL] [KERNEL-PARAMETER]...: run selftests/ in a virtual
-# machine with a distribution kernel: 6.12 (default), 6.1, 5.10, 6.12-rt,
-# 6.1-rt.
+# machine with a distribution kernel: 6.12 (default), 6.1, 5.10, 7, 6.12-rt,
+# 6.1-rt, 7-rt, 6.1-i386, 6.12-arm64; stock-kernel.sh says what these are.
 #
 # Prints the results and ends with "N passed, N failed, N skipped".
 # Environment: as of vm.sh, but TIMEOUT is 900. The parameter

@@ -10,7 +10,8 @@
 # Environment: SMP (CPUs, 4), MEM (512M), TIMEOUT (seconds, 600),
 # LIVE=1 (show what the guest's task prints while it runs),
 # VM_APPEND (more kernel parameters), QEMU_ARGS (more for QEMU), ICOUNT=1 (a
-# clock that goes on by one ns for each instruction, of all CPUs).
+# clock that goes on by one ns for each instruction, of all CPUs); VM_QEMU and
+# VM_CONSOLE as stock-kernel.sh gives them.
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -22,22 +23,26 @@ image=$1
 initramfs=$2
 log=$3
 shift 3
-need_packages qemu-system-x86
+# The package of another one is installed by what chose it.
+[ -n "${VM_QEMU:-}" ] || need_packages qemu-system-x86
+qemu=${VM_QEMU:-qemu-system-x86_64 -cpu max}
+console=${VM_CONSOLE:-ttyS0}
 
 # A /dev/kvm that is there may still not work, or not for all that a kernel
 # does when it boots: only a try tells. Without a root the kernel panics, which
 # ends it; one that hangs is not worth more patience. Told once for each boot of
-# this machine.
+# this machine, and each program.
 kvm_works()
 {
 	[ -w /dev/kvm ] || return 1
 	_boot=$(cat /proc/sys/kernel/random/boot_id)
-	_told=$cache/kvm-$_boot
+	_told=$cache/kvm-${qemu%% *}-$_boot
 	if [ ! -e "$_told" ]; then
-		if timeout --foreground -k 1 20 qemu-system-x86_64 -accel kvm -cpu max \
-			-m 512M -smp 2 -nographic -no-reboot -nic none \
-			-monitor none -serial stdio -kernel "$image" \
-			-append "console=ttyS0 panic=-1" 2>/dev/null </dev/null |
+		# shellcheck disable=SC2086 # a list of words
+		if timeout --foreground -k 1 20 $qemu -accel kvm -m 512M \
+			-smp 2 -nographic -no-reboot -nic none -monitor none \
+			-serial stdio -kernel "$image" \
+			-append "console=$console panic=-1" 2>/dev/null </dev/null |
 			grep -q 'Kernel panic'; then
 			echo yes >"$_told"
 		else
@@ -60,11 +65,11 @@ fi
 patience="rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
 # Ctrl-C has to reach the machine: by itself timeout makes a process group of its own.
 # shellcheck disable=SC2086 # lists of words
-set -- timeout --foreground -k 10 "${TIMEOUT:-600}" qemu-system-x86_64 \
-	$accel -cpu max -smp "${SMP:-4}" -m "${MEM:-512M}" \
+set -- timeout --foreground -k 10 "${TIMEOUT:-600}" $qemu \
+	$accel -smp "${SMP:-4}" -m "${MEM:-512M}" \
 	-nographic -no-reboot -nic none -monitor none -serial stdio \
 	-kernel "$image" -initrd "$initramfs" ${QEMU_ARGS:-} \
-	-append "console=ttyS0 panic=-1 $patience $* ${VM_APPEND:-}"
+	-append "console=$console panic=-1 $patience $* ${VM_APPEND:-}"
 
 # Emulated CPUs that run in parallel now and then trip over the code that the
 # kernel patches while it boots. A guest that did not come as far as its task
