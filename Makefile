@@ -161,6 +161,9 @@ kunit:
 selftest:
 	@scripts/selftest.sh $(KERNEL)
 
+matrix:
+	@scripts/matrix.sh $(CELLS)
+
 model:
 	@scripts/model.sh
 
@@ -220,7 +223,10 @@ help:
 	@echo "  demo-stuck        a leaked reference, found by dmesg alone"
 	@echo "  check             kunit, and selftest on the newest kernel"
 	@echo "  kunit             UML=up (6.12, one CPU) or UML=smp (7.x, four)"
-	@echo "  selftest          KERNEL=6.12, 6.1, 5.10, 6.12-rt or 6.1-rt"
+	@echo "  selftest          KERNEL=6.12, 6.1, 5.10 or 7; 6.12-rt, 6.1-rt or 7-rt;"
+	@echo "                    6.1-i386 (32 bit) or 6.12-arm64"
+	@echo "  matrix            these, all or CELLS=\"6.12 uml-up\", and one table of them;"
+	@echo "                    CELLS=list prints their names"
 	@echo "  model             the state machine explored"
 	@echo "  litmus            its memory ordering, by the kernel's memory model"
 	@echo "  docs              this documentation as HTML, and a man page (OUT=folder)"
@@ -245,5 +251,5 @@ help:
 	cache cache-clean \
 	headers-present root-present key-present deb demo \
 	demo-stuck check \
-	kunit selftest model litmus traps drop-in drop-in-kernel debug-check fastpath bench \
+	kunit selftest matrix model litmus traps drop-in drop-in-kernel debug-check fastpath bench \
 	bench-possible bench-native test-install lint docs help
