@@ -102,6 +102,7 @@ esac
 strip -g -o unsigned.ko signed.ko || cp signed.ko unsigned.ko
 cat >task <<'END'
 /sbin/modprobe template || exit 1
+dmesg | grep 'template:'
 cut -d ' ' -f 1,4 /proc/modules
 rmmod template && rmmod pcpuref || exit 1
 echo 1 >/sys/module/module/parameters/sig_enforce
