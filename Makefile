@@ -167,6 +167,9 @@ matrix:
 model:
 	@scripts/model.sh
 
+agree:
+	@scripts/agree.sh
+
 litmus:
 	@scripts/litmus.sh
 
@@ -227,7 +230,7 @@ help:
 	@echo "                    6.1-i386 (32 bit) or 6.12-arm64"
 	@echo "  matrix            these, all or CELLS=\"6.12 uml-up\", and one table of them;"
 	@echo "                    CELLS=list prints their names"
-	@echo "  model             the state machine explored"
+	@echo "  model agree             the state machine explored"
 	@echo "  litmus            its memory ordering, by the kernel's memory model"
 	@echo "  docs              this documentation as HTML, and a man page (OUT=folder)"
 	@echo "  traps             percpu_ref and pcpuref in the same trouble"
@@ -251,5 +254,5 @@ help:
 	cache cache-clean \
 	headers-present root-present key-present deb demo \
 	demo-stuck check \
-	kunit selftest matrix model litmus traps drop-in drop-in-kernel debug-check fastpath bench \
+	kunit selftest matrix model agree litmus traps drop-in drop-in-kernel debug-check fastpath bench \
 	bench-possible bench-native test-install lint docs help

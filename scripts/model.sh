@@ -2,9 +2,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # model.sh: explores the Promela model of the state machine exhaustively, with every
-# seeded defect (spin). Its memory ordering is litmus.sh's.
-# Ends with the sum: "N passed, N failed, N skipped".
+# seeded defect (spin), and then compares it with the code (agree.sh). Its memory
+# ordering is litmus.sh's. Ends with the sum: "N passed, N failed, N skipped".
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
-exec "$top/Documentation/models/check.sh"
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
+
+work_dir model
+rc=0
+"$top/Documentation/models/check.sh" >"$work/explored" || rc=1
+cat "$work/explored"
+"$top/scripts/agree.sh" >"$work/compared" || rc=1
+cat "$work/compared"
+add_up "$work/explored" "$work/compared" || rc=1
+exit "$rc"

@@ -13,6 +13,13 @@
  *
  * Each BUG_* macro breaks the machine in one way, which check.sh expects spin to
  * find by what a client can see. INVARIANTS adds what the machine says of itself.
+ *
+ * With REPLAY defined, one driver takes the place of users and controllers. It makes
+ * one operation after the other, and says when a grace period may end. In simulation
+ * spin chooses at random, and the driver prints each operation with the state that it
+ * leads to: scripts/agree.sh does the same with the code. With PAIRS defined as well, the
+ * driver goes on for ever and prints which operation it does in which state: so the
+ * verifier, compiled with -DPRINTF, lists all such pairs.
  */
 #ifndef USERS
 #define USERS	2	/* processes that get and put */
@@ -102,6 +109,31 @@ byte running = USERS + CONTROLLERS;
 
 /* What a step leaves to the next one of the same process. */
 mtype = { NOTHING, MARK, UNTAG };
+
+#ifdef REPLAY
+/* What the driver does next: an operation, or to let the grace period end. */
+mtype = {
+	INIT, KILL, KILL_CONFIRM, RESURRECT, REINIT, ATOMIC, ATOMIC_CONFIRM, PERCPU,
+	GET, TRYGET, TRYGET_LIVE, PUT, OVER, EXIT
+};
+mtype op;
+bool may_end;
+/* Callbacks so far. */
+byte releases, kill_confirms, switch_confirms;
+
+#define asked(what)	(op == what)
+#ifdef PAIRS
+#define called(which)	skip
+#else
+#define called(which)	which##s++
+#endif
+#define replays		true
+#else
+#define asked(what)	true
+#define called(which)	skip
+#define may_end		true
+#define replays		false
+#endif
 
 #define bit(me)		(1 << (me))
 #define enter_reader(me)						\
@@ -256,6 +288,7 @@ inline release()
 			hits--;
 			untold = false;
 			assert(!in_release);
+			called(release);
 			in_release = true
 		}
 		d_step {
@@ -349,7 +382,7 @@ active proctype grace_period()
 end:
 	do
 	:: atomic {
-			gp_wanted ->
+			gp_wanted && may_end ->
 			gp_wanted = false;
 			awaited = reading
 		}
@@ -403,10 +436,13 @@ end:
 				if
 				:: kill_now ->
 					kill_now--;
+					called(kill_confirm);
 					/* If nothing has revived it, it is dead. */
 					no_live = no_live || sure == 2;
 					sure = (sure == 2 -> 0 : sure)
-				:: else -> switch_now--
+				:: else ->
+					switch_now--;
+					called(switch_confirm)
 				fi;
 				due--;
 				/* A grace period has passed since the request. */
@@ -439,7 +475,10 @@ end:
 			todo = false;
 			release()
 		:: else
-		fi
+		fi;
+#ifdef REPLAY
+		may_end = false
+#endif
 	:: atomic {
 			!gp_wanted && !busy && running == 0 && !releasing ->
 			/* At rest: every request and every zero has been dealt with. */
@@ -549,10 +588,10 @@ inline request(todo)
 	atomic {
 		!lock ->
 		if
-		:: can_kill ->
+		:: asked(KILL) && can_kill ->
 			lock = true;
 			kill_live()
-		:: can_kill ->
+		:: asked(KILL_CONFIRM) && can_kill ->
 			lock = true;
 			kill_live();
 			due++;
@@ -582,23 +621,24 @@ inline request(todo)
 			fi
 #endif
 #endif
-		:: lock = true;
+		:: asked(ATOMIC) ->
+			lock = true;
 			force_atomic = true;
 			atomic_tag = true
-		:: lock = true;
+		:: asked(ATOMIC_CONFIRM) ->
+			lock = true;
 			force_atomic = true;
 			atomic_tag = true;
 			due++;
 			switch_next++;
 			before_next = before_next | reading
-		:: force_atomic ->
+		:: asked(PERCPU) && (force_atomic || replays) ->
 			lock = true;
 			force_atomic = false;
 #ifdef BUG_SHORT_CUT
 			atomic_tag = !(live && biased)
 #endif
-		:: !live ->
-			/* resurrect; or reinit, if zero */
+		:: (asked(RESURRECT) || (asked(REINIT) && zero)) && !live ->
 			lock = true;
 			reviving = true
 		fi
@@ -660,8 +700,8 @@ inline tryget(me)
 	:: else ->
 		tag = false;
 		if
-		:: tag = false
-		:: live_only = true;
+		:: atomic { asked(TRYGET) -> tag = false }
+		:: atomic { asked(TRYGET_LIVE) -> live_only = true };
 			/* The same section goes on. */
 			tag = dead_tag;
 #ifdef BUG_TWO_SECTIONS
@@ -690,7 +730,7 @@ inline tryget(me)
 /* Only with ALLOW_ZERO: without holding a reference, and without a kill. */
 inline get(me)
 {
-	atomic { known_live -> getting++ }
+	atomic { known_live || (replays && held) -> getting++ }
 	d_step {
 		enter_reader(me);
 		tag = atomic_tag
@@ -795,7 +835,244 @@ proctype user(byte me)
 	running--
 }
 
+#ifdef REPLAY
+/* --- The driver ------------------------------------------------------------- */
+
+#ifndef STEPS
+#define STEPS	20	/* at least, and twice as many at most */
+#endif
+#ifndef SEQUENCES
+#define SEQUENCES 1
+#endif
+#ifndef TRIES
+#define TRIES	20	/* to find an operation that is wanted */
+#endif
+
+/* In the table above __pcpuref_settle() in core/machine.c, and what else is going on. */
+mtype = { PL, SL, SD, AL, CL, CD, AX, CX, Z, CZ };
+#define state	(zero -> (busy -> CZ : Z) : (live ->				\
+		 (biased -> (atomic_tag -> SL : PL) : (busy -> CL : AL)) :	\
+		 (biased -> SD : (initial -> CD : (busy -> CX : AX)))))
+#define recorded (kill_next || switch_next)
+#define is_held	(held > 0)
+/* What pcpuref_inspect.h calls MODE and STATE. */
+mtype = { MODE_PERCPU, MODE_SWITCHING, MODE_ATOMIC };
+mtype = { STATE_LIVE, STATE_DYING, STATE_RELEASING, STATE_DEAD };
+#define mode	(biased -> (atomic_tag -> MODE_SWITCHING : MODE_PERCPU) : MODE_ATOMIC)
+#define life	(live -> STATE_LIVE : (!zero -> STATE_DYING :			\
+		 (unreleased -> STATE_RELEASING : STATE_DEAD)))
+#define shared	(zero -> 0 : count - (biased -> BIAS : 0) - own)
+#define percpu	(biased -> counter[0] + counter[1] : 0)
+
+/* Before each operation. Numbers: only simulation has names, see print_names(). */
+#define print_pair() printf("pair: %d %d %d %d\n", state, recorded, is_held, op)
+
+/* And after it. */
+inline print_state()
+{
+#ifndef PAIRS
+	printf("state: %e answer=%d mode=%e state=%e count=%d shared=%d percpu=%d",
+	       op, answer, mode, life, shared + percpu, shared, percpu);
+	printf(" busy=%d confirms=%d zero=%d dying=%d kills=%d switches=%d releases=%d\n",
+	       busy, kill_now + kill_next + switch_now + switch_next, is_zero, dead_tag,
+	       kill_confirms, switch_confirms, releases)
+#else
+	skip
+#endif
+}
+
+/* pcpuref_init() of a new reference. The last one was at rest, and zero. */
+inline begin(forced, dead)
+{
+	d_step {
+		op = INIT;
+		answer = true;
+		force_atomic = forced;
+		live = !dead;
+		known_live = live;
+		living = live;
+		zero = dead;
+		biased = live && !forced;
+		atomic_tag = !biased;
+		dead_tag = dead;
+		initial = live && !ALLOWS_ZERO;
+		count = (dead -> DEAD : 1 + (biased -> BIAS : 0));
+		held = live && ALLOWS_ZERO;
+		spare = held;
+		no_live = false;
+		releases = 0;
+		kill_confirms = 0;
+		switch_confirms = 0
+	}
+}
+
+/* A few references and confirmations show all that more of them would. */
+#define FEW	3
+
+/* Anything that is legal. The end of a grace period is one of few that lead on. */
+inline choose()
+{
+	if
+	:: can_kill -> op = KILL
+	:: can_kill && due < FEW -> op = KILL_CONFIRM
+	:: !live -> op = RESURRECT
+	:: !live && zero -> op = REINIT
+	:: op = ATOMIC
+	:: due < FEW -> op = ATOMIC_CONFIRM
+	:: due < FEW -> op = ATOMIC_CONFIRM
+	:: op = PERCPU
+	:: held < FEW && (known_live || held) -> op = GET
+	:: held < FEW -> op = TRYGET
+	:: held < FEW -> op = TRYGET_LIVE
+	:: held -> op = PUT
+	:: held -> op = PUT
+	:: busy -> op = OVER
+	:: busy -> op = OVER
+	fi
+}
+
+/* What leads to where a reference may exit. */
+inline wind_up()
+{
+	if
+	:: can_kill -> op = KILL_CONFIRM
+	:: !can_kill && held -> op = PUT
+	/* It has been put: with ALLOW_ZERO, a kill wants the initial reference. */
+	:: !can_kill && !held && live -> op = GET
+	:: !can_kill && !held && !live && busy -> op = OVER
+	:: !can_kill && !held && !live && !busy -> op = EXIT
+	fi
+}
+
+inline perform()
+{
+	if
+	:: asked(TRYGET) || asked(TRYGET_LIVE) ->
+		tryget(0);
+		answer = got
+	:: asked(GET) -> get(0)
+	:: asked(PUT) ->
+		/* The initial one last. */
+		spare = spare && held > 1;
+		put(0, todo)
+	:: asked(OVER) ->
+		may_end = true;
+		!may_end
+	:: asked(EXIT)
+	:: else ->
+		request(todo);
+		if
+		:: todo ->
+			todo = false;
+			release()
+		:: else
+		fi
+	fi;
+	got = false;
+	tag = false;
+	/* Any of what it holds can be the initial one. */
+	spare = spare || (ALLOWS_ZERO && known_live && held)
+}
+
+#ifdef PAIRS
+#define print_names()	skip
+#define draw()		skip
+#define next_operation() choose()
+#else
+/* More than there are names. */
+#define NAMES	40
+
+inline print_names()
+{
+	do
+	:: tries < NAMES ->
+		printf("name: %d %e\n", tries, tries);
+		tries++
+	:: else -> break
+	od
+}
+
+/*
+ * Each sequence has a length of its own, and operations that it mostly does without:
+ * so states come up that equal chances hardly lead to. What has not been done yet in a
+ * state is preferred.
+ */
+bool shunned[NAMES];
+bool done[NAMES * NAMES * 4];
+#define pair	(((state * NAMES + op) * 2 + recorded) * 2 + is_held)
+
+inline draw()
+{
+	sequences++;
+	steps = STEPS;
+	tries = STEPS;
+	do
+	:: tries -> tries--
+	:: tries -> tries--; steps++
+	:: else -> break
+	od;
+	do
+	:: tries < NAMES -> shunned[tries] = false; tries++
+	:: tries < NAMES -> shunned[tries] = true; tries++
+	:: else -> break
+	od
+}
+
+inline next_operation()
+{
+	if
+	:: steps ->
+		steps--;
+		tries = TRIES;
+		choose();
+		do
+		:: tries && (shunned[op] || done[pair]) ->
+			tries--;
+			choose()
+		:: else -> break
+		od;
+		done[pair] = true
+	:: else -> wind_up()
+	fi
+}
+#endif
+
+proctype driver()
+{
+	mtype next = NOTHING;
+	bool todo, failed, visit, reviving, revived, got, tag, live_only;
+	bool answer;
+	byte cpu, steps, tries;
+	short sequences;
+
+	print_names();
+	do
+	:: sequences < SEQUENCES ->
+		if
+		:: begin(false, false)
+		:: begin(true, false)
+		:: begin(false, true)
+		fi;
+		print_state();
+		draw();
+		do
+		:: op != EXIT ->
+			answer = true;
+			next_operation();
+			print_pair();
+			perform();
+			print_state()
+		:: else -> break
+		od
+	:: else -> break
+	od
+}
+#endif /* REPLAY */
+
 init {
+#ifdef REPLAY
+	run driver()
+#else
 	byte i;
 
 	atomic {
@@ -813,4 +1090,5 @@ init {
 		:: else -> break
 		od
 	}
+#endif
 }
