@@ -6,6 +6,7 @@
 # A KERNEL-PARAMETER may choose tests: kunit.filter_glob=suite.case
 #
 # Prints the results and ends with "N passed, N failed, N skipped".
+# Environment: as of vm.sh; and KUNIT_SUITES="life kill", the suites to run.
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
