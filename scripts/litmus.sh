@@ -1,16 +1,24 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# litmus.sh [NAME]...: run the litmus tests of Documentation/models/litmus/ with the
-# kernel's memory model, and check the verdict that each has as "Result:" in its first
-# comment. NAME is a test, which brings its twins along, or one twin; without it all
-# are run, and the tests are compared with the code:
+# litmus.sh [--code | NAME...]: run the litmus tests of Documentation/models/litmus/
+# with the kernel's memory model, and check the verdict that each has as "Result:" in
+# its first comment. NAME is a test, which brings its twins along, or one twin; without
+# it all are run, and the tests are compared with the code. With --code they are only
+# compared, which needs no herd7.
 #
 #	NAME.litmus		what the code claims: Never
 #	NAME+LESS.litmus	its twin, which lacks one thing: Sometimes
 #
 # Every test has a twin, is named in the code ("litmus: NAME"), and models functions
-# that there are. Ends with the sum: "N passed, N failed, N skipped".
+# that there are. What a twin lacks, the code has: its comment names it as
+#
+#	Lacks: TEXT in FUNCTION(), TEXT before TEXT in FUNCTION()
+#
+# where TEXT is what stands there in the code: so a barrier that is taken out of the
+# code, or put after what it orders, is noticed here. (What only the order of other
+# lines in the function would show is not.) "Lacks: the client's" is not the core's to
+# have. Ends with the sum: "N passed, N failed, N skipped".
 #
 # Needs herd7: HERD, or the one in PATH, or Debian's, of which only sid has a package:
 # it is unpacked into the cache with its own libraries, not installed. Without it all is
@@ -36,6 +44,12 @@ failed=0
 find "$tests" -name '*.litmus' | sed 's,.*/,,;s/\.litmus$//' | sort >"$work/all"
 [ -s "$work/all" ] || die "no litmus tests in $tests"
 grep -v + "$work/all" >"$work/bases" || :
+grep + "$work/all" >"$work/twins" || :
+code_only=
+if [ "${1:-}" = --code ]; then
+	code_only=1
+	shift
+fi
 : >"$work/names"
 for name; do
 	grep -x -F -e "$name" "$work/all" >>"$work/names" ||
@@ -69,6 +83,48 @@ of()
 		/^ \*\)/ { exit }' "$tests/$1.litmus" | tr ',' '\n' | sed 's/^ *//;s/ *$//;/^$/d'
 }
 
+# lacking LIST CODE: LIST has lines "NAME<tab>TEXT [before TEXT] in FUNCTION()"; print
+# those of which no function of that name in CODE has the text in its body. (There may
+# be one for each way to compile.)
+lacking()
+{
+	awk '
+	NR == FNR {
+		line[++n] = $0
+		of_function = $0
+		sub(/.* in /, "", of_function)
+		sub(/\(\)$/, "", of_function)
+		name[n] = of_function
+		first[n] = substr($0, index($0, "\t") + 1)
+		sub(/ in [a-z_]+\(\)$/, "", first[n])
+		at = index(first[n], " before ")
+		if (at) {
+			second[n] = substr(first[n], at + 8)
+			first[n] = substr(first[n], 1, at - 1)
+		}
+		next
+	}
+	/^[A-Za-z_]/ && match($0, /[A-Za-z0-9_]+\(/) {
+		function_name = substr($0, RSTART, RLENGTH - 1)
+	}
+	/^[^ \t{}].*;$/ { function_name = "" }
+	/^{/ { body = "" }
+	{ body = body $0 "\n" }
+	/^}/ && function_name != "" {
+		for (i = 1; i <= n; i++) {
+			at = name[i] == function_name ? index(body, first[i]) : 0
+			if (at && (second[i] == "" || index(body, second[i]) > at))
+				has[i] = 1
+		}
+		function_name = ""
+	}
+	END {
+		for (i = 1; i <= n; i++)
+			if (!has[i])
+				print line[i]
+	}' "$1" "$2"
+}
+
 compare_with_code()
 {
 	(
@@ -97,6 +153,16 @@ compare_with_code()
 		done <"$work/models"
 	done <"$work/bases" >>"$work/complaints"
 	result "each test models functions that there are"
+
+	: >"$work/complaints"
+	while read -r name; do
+		of "$name" Lacks >"$work/lacks"
+		[ -s "$work/lacks" ] || echo "$name does not say what it lacks" >>"$work/complaints"
+		grep -v -x "the client's" "$work/lacks" | sed "s/^/$name	/" || :
+	done <"$work/twins" >"$work/all-lacks"
+	lacking "$work/all-lacks" "$work/functions" |
+		sed 's/	/: the code lacks it as well: /' >>"$work/complaints"
+	result "the code has what each twin lacks"
 
 	# shellcheck disable=SC2094 # that file is only read
 	# What is claimed never happens; what lacks something shows that it is needed.
@@ -190,6 +256,11 @@ find_model()
 # --- The run ------------------------------------------------------------------------
 
 [ $# -gt 0 ] || compare_with_code
+if [ -n "$code_only" ]; then
+	echo "$passed passed, $failed failed, 0 skipped"
+	[ "$failed" -eq 0 ]
+	exit
+fi
 find_herd
 find_model
 
