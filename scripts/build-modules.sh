@@ -78,11 +78,19 @@ awk 'NR == FNR { keep[$0]; next } !($0 in keep)' \
 	"$out/.sources" "$out/.copies" | while read -r f; do
 	rm -f "$out/$f" "$out/${f%.c}.o" "$out/${f%.c}.ko"
 done
-while read -r f; do
-	cmp -s "$top/$f" "$out/$f" && continue
+
+# sums FOLDER LIST: one process for all of them.
+sums()
+{
+	(cd "$1" && xargs -r sha256sum) <"$2" | sort
+}
+sums "$top" "$out/.sources" >"$out/.source-sums"
+comm -12 "$out/.sources" "$out/.copies" >"$out/.both"
+sums "$out" "$out/.both" >"$out/.copy-sums"
+comm -23 "$out/.source-sums" "$out/.copy-sums" | while read -r _ f; do
 	mkdir -p "$out/${f%/*}"
 	cp "$top/$f" "$out/$f"
-done <"$out/.sources"
+done
 
 # Modules of a subfolder that is not asked for now must not be taken for
 # fresh ones.

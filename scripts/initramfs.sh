@@ -24,12 +24,11 @@ trap 'rm -rf "$root"' EXIT
 for d in bin dev proc sys tmp; do
 	mkdir "$root/$d"
 done
-busybox=$(dpkg -L busybox-static | grep -m 1 '/bin/busybox$')
-cp "${VM_BUSYBOX:-$busybox}" "$root/bin/busybox"
-# Another processor's cannot be asked; it has the same names.
-"$busybox" --list | while read -r a; do
-	[ "$a" = busybox ] || ln -s busybox "$root/bin/$a"
-done
+cp "$(dpkg -L busybox-static | grep -m 1 '/bin/busybox$')" "$root/bin/busybox"
+# Hard links, all of them by one process.
+"$root/bin/busybox" --install "$root/bin"
+# Another processor's has the same names: all of them are this file.
+[ -z "${VM_BUSYBOX:-}" ] || cat "$VM_BUSYBOX" >"$root/bin/busybox"
 cp "$top/scripts/guest-init.sh" "$root/init"
 cp "$task" "$root/task"
 chmod 755 "$root/init"
