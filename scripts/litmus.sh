@@ -77,10 +77,19 @@ result()
 of()
 {
 	awk -v field=" * $2: " '
-		index($0, field) == 1 { print substr($0, length(field) + 1); more = 1; next }
-		more && /^ \*        [^ ]/ { print substr($0, 4); next }
+		function add(text,	n, i, item)
+		{
+			n = split(text, item, ",")
+			for (i = 1; i <= n; i++) {
+				gsub(/^ +| +$/, "", item[i])
+				if (item[i] != "")
+					print item[i]
+			}
+		}
+		index($0, field) == 1 { add(substr($0, length(field) + 1)); more = 1; next }
+		more && /^ \*        [^ ]/ { add(substr($0, 4)); next }
 		{ more = 0 }
-		/^ \*\)/ { exit }' "$tests/$1.litmus" | tr ',' '\n' | sed 's/^ *//;s/ *$//;/^$/d'
+		/^ \*\)/ { exit }' "$tests/$1.litmus"
 }
 
 # lacking LIST CODE: LIST has lines "NAME<tab>TEXT [before TEXT] in FUNCTION()"; print
@@ -143,15 +152,16 @@ compare_with_code()
 
 	# A comment may go on naming a function that has gone.
 	grep -v '^[[:space:]]*/\{0,1\}\*' "$work/code" >"$work/functions"
-	: >"$work/complaints"
+	grep -o '\<[A-Za-z0-9_]*(' "$work/functions" | sort -u >"$work/there"
 	while read -r name; do
 		of "$name" Models >"$work/models"
-		[ -s "$work/models" ] || echo "$name models nothing"
-		while read -r function; do
-			grep -q "\<${function%()}(" "$work/functions" ||
-				echo "$name: there is no $function"
-		done <"$work/models"
-	done <"$work/bases" >>"$work/complaints"
+		[ -s "$work/models" ] || echo "nothing $name"
+		sed "s/)*$/ $name/" "$work/models"
+	done <"$work/bases" | awk '
+		NR == FNR { there[$1]; next }
+		$1 == "nothing" { print $2 " models nothing"; next }
+		!($1 in there) { print $2 ": there is no " $1 ")" }' \
+		"$work/there" - >"$work/complaints"
 	result "each test models functions that there are"
 
 	: >"$work/complaints"
