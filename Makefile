@@ -176,6 +176,9 @@ litmus:
 docs:
 	@scripts/docs.sh $(OUT)
 
+mutants:
+	@scripts/mutants.sh
+
 traps:
 	@scripts/traps.sh
 
@@ -234,6 +237,7 @@ help:
 	@echo "  agree             random sequences of operations in the model and in the code"
 	@echo "  litmus            its memory ordering, by the kernel's memory model"
 	@echo "  docs              this documentation as HTML, and a man page (OUT=folder)"
+	@echo "  mutants           patches that break one thing each: does a test see it?"
 	@echo "  traps             percpu_ref and pcpuref in the same trouble"
 	@echo "  drop-in           drivers of a stock kernel, on pcpuref instead of percpu_ref"
 	@echo "  drop-in-kernel    Linux itself on pcpuref (7.x, UML; four long builds)"
@@ -255,5 +259,5 @@ help:
 	cache cache-clean \
 	headers-present root-present key-present deb demo \
 	demo-stuck check \
-	kunit selftest matrix model agree litmus traps drop-in drop-in-kernel debug-check fastpath bench \
-	bench-possible bench-native test-install lint docs help
+	kunit selftest matrix model agree litmus mutants traps drop-in drop-in-kernel \
+	debug-check fastpath bench bench-possible bench-native test-install lint docs help

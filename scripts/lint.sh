@@ -3,7 +3,8 @@
 #
 # lint.sh: the kernel's style (checkpatch), sparse, kernel-doc, shellcheck,
 # the documentation, one version everywhere, and the self-tests of the check of that, of
-# the Makefile, of the cache, of the log judges, of pcpuref_compat.h and of the picture of lives.
+# the Makefile, of the cache, of the log judges, of the matrix, of the mutants, of
+# pcpuref_compat.h and of the picture of lives.
 # Prints what they complain about; the last line counts the checks.
 
 set -eu
@@ -111,6 +112,7 @@ self_test make scripts/test-make.sh
 self_test cache scripts/test-cache.sh
 self_test log-judges scripts/test-warnings.sh
 self_test matrix scripts/test-matrix.sh
+self_test mutants scripts/test-mutants.sh
 self_test compat scripts/test-compat.sh
 self_test lives scripts/test-lives.sh
 
