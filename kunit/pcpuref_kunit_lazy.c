@@ -804,6 +804,23 @@ static void pcpuref_lazy_test_switch_to_atomic_while_asked(struct kunit *test)
 	}
 }
 
+/* Counters that come when they are not wanted any more are not kept. */
+static void pcpuref_lazy_test_asked_in_vain(struct kunit *test)
+{
+	struct counted *c = counted_new(test, PCPUREF_INIT_LAZY | PCPUREF_ALLOW_REINIT);
+
+	/* The work item is this CPU's: it does not run in between. */
+	preempt_disable();
+	pcpuref_switch_to_percpu(&c->ref);
+	pcpuref_switch_to_atomic(&c->ref, NULL);
+	preempt_enable();
+	pcpuref_barrier();
+	expect_cold(test, c, 1);
+	pcpuref_switch_to_percpu(&c->ref);
+	pcpuref_barrier();
+	expect_hot(test, c, 1);
+}
+
 /* While a confirmation is due the mode stays, and what was asked for follows. */
 static void pcpuref_lazy_test_promoted_in_grace_period(struct kunit *test)
 {
@@ -1058,6 +1075,7 @@ static struct kunit_case pcpuref_lazy_cases[] = {
 	KUNIT_CASE(pcpuref_lazy_test_switch_not_allowed),
 	KUNIT_CASE(pcpuref_lazy_test_switch_to_atomic),
 	KUNIT_CASE(pcpuref_lazy_test_switch_to_atomic_while_asked),
+	KUNIT_CASE(pcpuref_lazy_test_asked_in_vain),
 	KUNIT_CASE(pcpuref_lazy_test_promoted_in_grace_period),
 	KUNIT_CASE(pcpuref_lazy_test_put_too_many_cold),
 	KUNIT_CASE(pcpuref_lazy_test_put_too_many_while_asked),
