@@ -21,8 +21,7 @@
 #include <linux/smp.h>
 #include <linux/spinlock.h>
 
-#include "compat.h"
-#include "pcpuref_test.h"
+#include "contexts.h"
 
 static unsigned int seconds = 5;
 module_param(seconds, uint, 0644);
@@ -72,12 +71,6 @@ static void went_wrong(const char *what)
 {
 	if (atomic_inc_return(&wrongs) == 1)
 		WRITE_ONCE(wrong, what);
-}
-
-static unsigned int rnd_next(unsigned int *state)
-{
-	*state = *state * 1664525 + 1013904223;
-	return *state >> 12;
 }
 
 static void release(struct pcpuref *ref)
@@ -139,16 +132,16 @@ static void next_life(struct obj *o, bool brought_back)
 
 /* A place that gets and puts; it may hold a reference from one turn to the next. */
 struct place {
-	struct hrtimer	timer;
-	unsigned int	rnd;
-	unsigned long	turns;
-	unsigned long	holds[NR_OBJS];
-	unsigned long	failed;
+	struct test_actor	actor;
+	unsigned int		rnd;
+	unsigned long		turns;
+	unsigned long		holds[NR_OBJS];
+	unsigned long		failed;
 };
 
 static void use_one(struct place *u, unsigned int nr)
 {
-	unsigned int stage, dice = rnd_next(&u->rnd);
+	unsigned int stage, dice = test_random(&u->rnd);
 	struct obj *o = &objs[nr];
 	bool live = dice & 1, got;
 	unsigned long n = 1 + (dice >> 1) % 3;
@@ -194,8 +187,9 @@ static void use_one(struct place *u, unsigned int nr)
 	pcpuref_put_many(&o->ref, n);
 }
 
-static void use_all(struct place *u)
+static void use_all(struct test_actor *actor)
 {
+	struct place *u = container_of(actor, struct place, actor);
 	unsigned int i;
 
 	for (i = 0; i < NR_OBJS; i++)
@@ -219,74 +213,28 @@ static void use_end(struct place *u)
 	}
 }
 
-enum { TASK, SOFTIRQ, HARDIRQ, NMI, CONTEXTS };
-static const char * const context_names[] = { "task", "softirq", "hardirq", "nmi" };
-
 static DEFINE_PER_CPU(struct place[CONTEXTS], users);
-static bool stop;
 
-static int user_task(void *arg)
+static struct test_actor *user_at(int cpu, enum test_context context)
 {
-	struct place *u = arg;
+	return &per_cpu(users, cpu)[context].actor;
+}
+
+static void users_init(void (*turn)(struct test_actor *actor))
+{
 	unsigned int i;
-
-	while (!READ_ONCE(stop)) {
-		for (i = 0; i < 20; i++)
-			use_all(u);
-		usleep_range(50, 200);
-	}
-	return 0;
-}
-
-static enum hrtimer_restart user_timer(struct hrtimer *timer)
-{
-	struct place *u = container_of(timer, struct place, timer);
-
-	use_all(u);
-	if (READ_ONCE(stop))
-		return HRTIMER_NORESTART;
-	hrtimer_forward_now(timer, ns_to_ktime(200 * NSEC_PER_USEC +
-					       rnd_next(&u->rnd) % (300 * NSEC_PER_USEC)));
-	return HRTIMER_RESTART;
-}
-
-static void start_timers(void *unused)
-{
-	struct place *u = *this_cpu_ptr(&users);
-
-	hrtimer_start(&u[SOFTIRQ].timer, ms_to_ktime(1), HRTIMER_MODE_REL_PINNED_SOFT);
-	hrtimer_start(&u[HARDIRQ].timer, ms_to_ktime(1), HRTIMER_MODE_REL_PINNED_HARD);
-}
-
-#ifdef TEST_HAVE_NMI
-static DEFINE_PER_CPU(int, nmi_wanted);
-
-static int user_nmi(unsigned int type, struct pt_regs *regs)
-{
-	if (!this_cpu_read(nmi_wanted))
-		return NMI_DONE;
-	this_cpu_write(nmi_wanted, 0);
-	use_all(&(*this_cpu_ptr(&users))[NMI]);
-	return NMI_HANDLED;
-}
-
-static int nmi_sender(void *unused)
-{
 	int cpu;
 
-	while (!READ_ONCE(stop)) {
-		for_each_possible_cpu(cpu) {
-			if (READ_ONCE(per_cpu(nmi_wanted, cpu)))
-				continue;
-			WRITE_ONCE(per_cpu(nmi_wanted, cpu), 1);
-			if (!test_send_nmi(cpu))
-				WRITE_ONCE(per_cpu(nmi_wanted, cpu), 0);
+	for_each_possible_cpu(cpu) {
+		struct place *u = per_cpu(users, cpu);
+
+		for (i = 0; i < CONTEXTS; i++) {
+			memset(&u[i], 0, sizeof(u[i]));
+			u[i].rnd = cpu * CONTEXTS + i;
+			test_actor_init(&u[i].actor, turn, i, cpu, u[i].rnd);
 		}
-		usleep_range(200, 500);
 	}
-	return 0;
 }
-#endif
 
 /* --- Those who kill and bring back ------------------------------------------------ */
 
@@ -312,7 +260,7 @@ static void switch_somehow(struct obj *o, unsigned int dice)
 /* One step in the life of an object; never sleeps. */
 static void drive(struct obj *o)
 {
-	unsigned int dice = rnd_next(&o->rnd), stage;
+	unsigned int dice = test_random(&o->rnd), stage;
 
 	if (!(dice & 7))
 		switch_somehow(o, dice >> 3);
@@ -377,7 +325,7 @@ static void drive(struct obj *o)
 static void drive_if_told(struct obj *o)
 {
 	if (!o->killed && atomic_read(&o->confirms) != (int)o->kills) {
-		switch_somehow(o, rnd_next(&o->rnd));
+		switch_somehow(o, test_random(&o->rnd));
 		return;
 	}
 	if (!o->killed) {
@@ -390,31 +338,15 @@ static void drive_if_told(struct obj *o)
 	drive(o);
 }
 
-static struct hrtimer drive_soft_timer, drive_hard_timer;
-
-static enum hrtimer_restart drive_soft(struct hrtimer *timer)
+/* One in each context that may. */
+static void drive_some(struct test_actor *actor)
 {
-	drive_if_told(&objs[1]);
-	hrtimer_forward_now(timer, ns_to_ktime(700 * NSEC_PER_USEC));
-	return READ_ONCE(stop) ? HRTIMER_NORESTART : HRTIMER_RESTART;
-}
-
-static enum hrtimer_restart drive_hard(struct hrtimer *timer)
-{
-	drive_if_told(&objs[2]);
-	hrtimer_forward_now(timer, ns_to_ktime(700 * NSEC_PER_USEC));
-	return READ_ONCE(stop) ? HRTIMER_NORESTART : HRTIMER_RESTART;
-}
-
-static int drive_task(void *arg)
-{
-	while (!READ_ONCE(stop)) {
-		drive_if_told(&objs[0]);
+	drive_if_told(&objs[actor->context]);
+	if (actor->context == TASK)
 		drive_if_told(&objs[3]);
-		usleep_range(200, 500);
-	}
-	return 0;
 }
+
+static struct test_actor drivers[NMI];
 
 /* --- The storm ---------------------------------------------------------------------- */
 
@@ -456,69 +388,39 @@ static void obj_end(struct test *t, struct obj *o)
 static void storm(struct test *t, unsigned int extra)
 {
 	unsigned long turns[CONTEXTS] = { }, failed = 0;
-	struct test_thread *driver, *sender = NULL;
-	struct test_thread **tasks;
 	unsigned int i;
 	int cpu;
 
-	tasks = kcalloc(nr_cpu_ids, sizeof(*tasks), GFP_KERNEL);
-	if (!EXPECT(t, tasks))
-		return;
 	test_limit_s = seconds + 3 * TEST_PATIENCE_S;
 	wrong = NULL;
 	atomic_set(&wrongs, 0);
-	WRITE_ONCE(stop, false);
+	WRITE_ONCE(test_stop, false);
 	for (i = 0; i < NR_OBJS; i++)
 		obj_init(t, i, i == 3 ? extra | PCPUREF_INIT_ATOMIC : extra);
 	if (t->failed)
 		return;
 
-	for_each_possible_cpu(cpu) {
-		struct place *u = per_cpu(users, cpu);
-
-		for (i = 0; i < CONTEXTS; i++) {
-			memset(&u[i], 0, sizeof(u[i]));
-			u[i].rnd = cpu * CONTEXTS + i;
-		}
-		test_timer_setup(&u[SOFTIRQ].timer, user_timer, HRTIMER_MODE_REL_PINNED_SOFT);
-		test_timer_setup(&u[HARDIRQ].timer, user_timer, HRTIMER_MODE_REL_PINNED_HARD);
+	users_init(use_all);
+	for (i = 0; i < ARRAY_SIZE(drivers); i++) {
+		test_actor_init(&drivers[i], drive_some, i, -1, i);
+		drivers[i].burst = 1;
+		drivers[i].pause_us = i == TASK ? 200 : 700;
+		drivers[i].spread_us = i == TASK ? 50 : 0;
 	}
-	test_timer_setup(&drive_soft_timer, drive_soft, HRTIMER_MODE_REL_SOFT);
-	test_timer_setup(&drive_hard_timer, drive_hard, HRTIMER_MODE_REL_HARD);
-
-	on_each_cpu(start_timers, NULL, 1);
-	hrtimer_start(&drive_soft_timer, ms_to_ktime(1), HRTIMER_MODE_REL_SOFT);
-	hrtimer_start(&drive_hard_timer, ms_to_ktime(1), HRTIMER_MODE_REL_HARD);
-	for_each_online_cpu(cpu)
-		tasks[cpu] = test_start(user_task, &per_cpu(users, cpu)[TASK], cpu);
-	driver = test_start(drive_task, NULL, -1);
-#ifdef TEST_HAVE_NMI
-	EXPECT_EQ(t, register_nmi_handler(NMI_LOCAL, user_nmi, 0, "pcpuref_test"), 0);
-	sender = test_start(nmi_sender, NULL, -1);
-#endif
+	EXPECT(t, test_users_start(user_at, true));
+	for (i = 0; i < ARRAY_SIZE(drivers); i++)
+		EXPECT(t, test_actor_start(&drivers[i]));
 
 	for (i = 0; i < seconds * 10 && !atomic_read(&wrongs); i++)
 		msleep(100);
 
-	WRITE_ONCE(stop, true);
-#ifdef TEST_HAVE_NMI
-	EXPECT(t, test_join(sender, TEST_PATIENCE_S, NULL));
-	/* The last one may still be on its way. */
-	msleep(100);
-	for_each_possible_cpu(cpu)
-		WRITE_ONCE(per_cpu(nmi_wanted, cpu), 0);
-	unregister_nmi_handler(NMI_LOCAL, "pcpuref_test");
-#endif
-	EXPECT(t, test_join(driver, TEST_PATIENCE_S, NULL));
-	hrtimer_cancel(&drive_soft_timer);
-	hrtimer_cancel(&drive_hard_timer);
+	WRITE_ONCE(test_stop, true);
+	EXPECT(t, test_users_stop(user_at, true));
+	for (i = 0; i < ARRAY_SIZE(drivers); i++)
+		EXPECT(t, test_actor_stop(&drivers[i]));
 	for_each_possible_cpu(cpu) {
 		struct place *u = per_cpu(users, cpu);
 
-		if (tasks[cpu])
-			EXPECT(t, test_join(tasks[cpu], TEST_PATIENCE_S, NULL));
-		hrtimer_cancel(&u[SOFTIRQ].timer);
-		hrtimer_cancel(&u[HARDIRQ].timer);
 		for (i = 0; i < CONTEXTS; i++) {
 			use_end(&u[i]);
 			turns[i] += u[i].turns;
@@ -536,13 +438,11 @@ static void storm(struct test *t, unsigned int extra)
 			objs[i].resurrects, objs[i].switches);
 	}
 	for (i = 0; i < CONTEXTS; i++) {
-		pr_info("%s: %lu turns\n", context_names[i], turns[i]);
-		if (IS_ENABLED(CONFIG_SMP) && (i != NMI || sender))
+		pr_info("%s: %lu turns\n", test_context_names[i], turns[i]);
+		if (IS_ENABLED(CONFIG_SMP) && (i != NMI || test_have_nmi()))
 			EXPECT(t, turns[i] > 10);
 	}
 	EXPECT(t, failed > 10);
-	if (!t->failed)
-		kfree(tasks);
 }
 
 /* G1, G2, G3, G13, F1, F3, F4, F6: what the head of the file says. */
@@ -592,9 +492,10 @@ static struct thing *thing_new(unsigned int flags)
 	return thing;
 }
 
-static void look_up(struct place *u)
+static void look_up(struct test_actor *actor)
 {
-	unsigned int dice = rnd_next(&u->rnd);
+	struct place *u = container_of(actor, struct place, actor);
+	unsigned int dice = test_random(&u->rnd);
 	struct thing *thing;
 
 	rcu_read_lock();
@@ -614,27 +515,6 @@ static void look_up(struct place *u)
 	pcpuref_put(&thing->ref);
 }
 
-static int look_up_task(void *arg)
-{
-	unsigned int i;
-
-	while (!READ_ONCE(stop)) {
-		for (i = 0; i < 20; i++)
-			look_up(arg);
-		usleep_range(50, 200);
-	}
-	return 0;
-}
-
-static enum hrtimer_restart look_up_timer(struct hrtimer *timer)
-{
-	look_up(container_of(timer, struct place, timer));
-	if (READ_ONCE(stop))
-		return HRTIMER_NORESTART;
-	hrtimer_forward_now(timer, ns_to_ktime(200 * NSEC_PER_USEC));
-	return HRTIMER_RESTART;
-}
-
 /* U2, F10, G8: kill_and_wait, exit, free, while others look it up. */
 static void storm_lookup(struct test *t)
 {
@@ -642,33 +522,18 @@ static void storm_lookup(struct test *t)
 		0, PCPUREF_INIT_ATOMIC, PCPUREF_RELEASE_WORK, PCPUREF_ALLOW_REINIT,
 	};
 	unsigned long end, turns = 0;
-	struct test_thread **tasks;
 	unsigned int made = 0, i;
 	struct thing *old;
 	int cpu;
 
-	tasks = kcalloc(nr_cpu_ids, sizeof(*tasks), GFP_KERNEL);
-	if (!EXPECT(t, tasks))
-		return;
 	test_limit_s = seconds + 3 * TEST_PATIENCE_S;
 	wrong = NULL;
 	atomic_set(&wrongs, 0);
 	atomic_set(&things_released, 0);
-	WRITE_ONCE(stop, false);
+	WRITE_ONCE(test_stop, false);
 
-	for_each_possible_cpu(cpu) {
-		struct place *u = per_cpu(users, cpu);
-
-		for (i = 0; i < CONTEXTS; i++) {
-			memset(&u[i], 0, sizeof(u[i]));
-			u[i].rnd = cpu * CONTEXTS + i;
-		}
-		test_timer_setup(&u[SOFTIRQ].timer, look_up_timer, HRTIMER_MODE_REL_PINNED_SOFT);
-		test_timer_setup(&u[HARDIRQ].timer, look_up_timer, HRTIMER_MODE_REL_PINNED_HARD);
-	}
-	on_each_cpu(start_timers, NULL, 1);
-	for_each_online_cpu(cpu)
-		tasks[cpu] = test_start(look_up_task, &per_cpu(users, cpu)[TASK], cpu);
+	users_init(look_up);
+	EXPECT(t, test_users_start(user_at, false));
 
 	end = jiffies + seconds * HZ / 2;
 	for (i = 0; time_before(jiffies, end) && !atomic_read(&wrongs); i++) {
@@ -688,17 +553,11 @@ static void storm_lookup(struct test *t)
 		kfree_rcu(old, rcu);
 	}
 
-	WRITE_ONCE(stop, true);
-	for_each_possible_cpu(cpu) {
-		struct place *u = per_cpu(users, cpu);
-
-		if (tasks[cpu])
-			EXPECT(t, test_join(tasks[cpu], TEST_PATIENCE_S, NULL));
-		hrtimer_cancel(&u[SOFTIRQ].timer);
-		hrtimer_cancel(&u[HARDIRQ].timer);
+	WRITE_ONCE(test_stop, true);
+	EXPECT(t, test_users_stop(user_at, false));
+	for_each_possible_cpu(cpu)
 		for (i = 0; i < CONTEXTS; i++)
-			turns += u[i].turns;
-	}
+			turns += per_cpu(users, cpu)[i].turns;
 	if (!EXPECT_EQ(t, atomic_read(&wrongs), 0))
 		scnprintf(t->why, sizeof(t->why), "%s (and %d more)", wrong,
 			  atomic_read(&wrongs) - 1);
@@ -713,8 +572,6 @@ static void storm_lookup(struct test *t)
 	EXPECT_EQ(t, atomic_read(&things_released), made);
 	EXPECT(t, made > 20 && turns > 100);
 	pr_info("lookups: %u objects, %lu uses\n", made, turns);
-	if (!t->failed)
-		kfree(tasks);
 }
 
 /* --- Last puts from each context ---------------------------------------------------- */
