@@ -164,6 +164,9 @@ selftest:
 matrix:
 	@scripts/matrix.sh $(CELLS)
 
+stress:
+	@scripts/stress.sh $(KERNEL) "$(or $(SECS),60)" "$(or $(SEED),0)"
+
 model:
 	@scripts/model.sh
 
@@ -233,6 +236,7 @@ help:
 	@echo "                    6.1-i386 (32 bit) or 6.12-arm64"
 	@echo "  matrix            these, all or CELLS=\"6.12 uml-up\", and one table of them;"
 	@echo "                    CELLS=list prints their names"
+	@echo "  stress            SECS=60 SEED=0 KERNEL= as above, kasan or kcsan: all at random"
 	@echo "  model             the state machine explored, and compared with the code's (agree)"
 	@echo "  agree             random sequences of operations in the model and in the code"
 	@echo "  litmus            its memory ordering, by the kernel's memory model"
@@ -259,5 +263,5 @@ help:
 	cache cache-clean \
 	headers-present root-present key-present deb demo \
 	demo-stuck check \
-	kunit selftest matrix model agree litmus mutants traps drop-in drop-in-kernel \
-	debug-check fastpath bench bench-possible bench-native test-install lint docs help
+	kunit selftest matrix stress model agree litmus mutants traps drop-in \
+	drop-in-kernel debug-check fastpath bench bench-possible bench-native test-install lint docs help

@@ -3,10 +3,12 @@
 #
 # selftest.sh [KERNEL] [KERNEL-PARAMETER]...: run selftests/ in a virtual
 # machine with a distribution kernel: 6.12 (default), 6.1, 5.10, 7, 6.12-rt,
-# 6.1-rt, 7-rt, 6.1-i386, 6.12-arm64; stock-kernel.sh says what these are.
+# 6.1-rt, 7-rt, 6.1-i386, 6.12-arm64; stock-kernel.sh says what these are;
+# or with one of debug-kernel.sh: kasan, kcsan.
 #
 # Prints the results and ends with "N passed, N failed, N skipped".
-# Environment: as of vm.sh, but TIMEOUT is 900. The parameter
+# Environment: as of vm.sh, but TIMEOUT is 900; MODULES, the folders whose modules are
+# built (all that the programs of run.sh need). The parameter
 # 'SELFTESTS="a.sh b.sh"' chooses programs, 'KUNIT_SUITES="life kill"' suites of
 # kunit.sh.
 
@@ -19,14 +21,25 @@ kernel=${1:-6.12}
 [ $# -eq 0 ] || shift
 
 [ -e "$top/selftests/run.sh" ] || die "no selftests/run.sh"
-assignments=$("$top/scripts/stock-kernel.sh" "$kernel")
+case $kernel in
+kasan | kcsan)
+	assignments=$("$top/scripts/debug-kernel.sh" "$kernel")
+	RELEASE="7 ($kernel)"
+	: "${MEM:=2G}"
+	export MEM
+	;;
+*)
+	assignments=$("$top/scripts/stock-kernel.sh" "$kernel")
+	;;
+esac
 eval "$assignments"
 work_dir "selftest-$kernel"
 log=$work/console.log
 
-"$top/scripts/build-modules.sh" "$KDIR" "$work/build" \
-	samples samples/porting samples/porting/shim samples/porting/shim-kref \
-	holders watch selftests/test_modules selftests/kunit
+: "${MODULES:=samples samples/porting samples/porting/shim samples/porting/shim-kref \
+	holders watch selftests/test_modules selftests/kunit}"
+# shellcheck disable=SC2086 # a list of words
+"$top/scripts/build-modules.sh" "$KDIR" "$work/build" $MODULES
 rm -rf "$work/modules" "$work/selftests"
 mkdir "$work/modules"
 find "$work/build" -name '*.ko' -exec cp {} "$work/modules/" \;
