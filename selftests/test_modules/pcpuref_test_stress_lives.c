@@ -304,7 +304,9 @@ static void make(struct stress_actor *a, struct stress_slot *s)
 	/* Later, and then the same. */
 	if (!o)
 		return;
-	memset(&o->slot, 0, sizeof(*o) - offsetof(struct stress_thing, slot));
+	/* All but the reference. */
+	memset((void *)o + offsetof(struct stress_thing, slot), 0,
+	       sizeof(*o) - offsetof(struct stress_thing, slot));
 	o->slot = s;
 	o->kind = s->kind;
 	o->object = object;
