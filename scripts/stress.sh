@@ -23,7 +23,7 @@ done
 
 # The rest of it takes two minutes, and a machine that is emulated several times that.
 patience=$((secs + 900))
-MODULES="samples watch selftests/test_modules" TIMEOUT=$((patience + 120)) \
+MODULES="samples holders watch selftests/test_modules" TIMEOUT=$((patience + 120)) \
 	exec "$top/scripts/selftest.sh" "${1:-6.12}" SELFTESTS=stress.sh \
 	SELFTEST_TIMEOUT=$patience STRESS_SECS="$secs" STRESS_SEED="$seed" \
 	${STRESS_ONLY:+STRESS_ONLY=1} log_buf_len=8M
