@@ -158,6 +158,15 @@ check:
 kunit:
 	@scripts/kunit.sh $(UML)
 
+kunit-tree:
+	@scripts/kunit-tree.sh $(UML)
+
+kselftest:
+	@scripts/kselftest.sh $(KERNEL)
+
+full-check:
+	@scripts/full-check.sh
+
 selftest:
 	@scripts/selftest.sh $(KERNEL)
 
@@ -227,41 +236,49 @@ help:
 	@echo "  distclean         also what editors and checks left"
 	@echo "For another kernel than the running one: KDIR=folder or KERNELRELEASE=release."
 	@echo ""
-	@echo "See and test (Debian 12; kernels are fetched and kept in the cache):"
+	@echo "See it (Debian 12; kernels are fetched and kept in the cache):"
 	@echo "  demo              the module at work in a virtual machine"
 	@echo "  demo-stuck        a leaked reference, found by dmesg alone"
+	@echo "  traps             percpu_ref and pcpuref in the same trouble"
+	@echo "  docs              the documentation as HTML, and a man page (OUT=folder)"
+	@echo ""
+	@echo "Test it:"
 	@echo "  check             kunit, and selftest on the newest kernel"
 	@echo "  kunit             UML=up (6.12, one CPU) or UML=smp (7.x, four)"
 	@echo "  selftest          KERNEL=6.12, 6.1, 5.10 or 7; 6.12-rt, 6.1-rt or 7-rt;"
 	@echo "                    6.1-i386 (32 bit) or 6.12-arm64"
-	@echo "  matrix            these, all or CELLS=\"6.12 uml-up\", and one table of them;"
+	@echo "  drop-in           drivers of a stock kernel, on pcpuref instead of percpu_ref"
+	@echo "  fastpath          what the inline gets and puts compile to"
+	@echo "  test-install      install into a folder, by dkms and as a Debian package, each with"
+	@echo "                    a client that is built against it"
+	@echo "  lint              checkpatch, sparse, kernel-doc, shellcheck, documentation"
+	@echo ""
+	@echo "Prove it:"
+	@echo "  matrix            all kernels, or CELLS=\"6.12 uml-up\", and one table of them;"
 	@echo "                    CELLS=list prints their names"
-	@echo "  stress            SECS=60 SEED=0 KERNEL= as above, kasan or kcsan: all at random"
+	@echo "  debug-check       the tests under KASAN and KCSAN (7.x in QEMU), SECS=600 of stress"
+	@echo "  stress            all at random: SECS=60 SEED=0 KERNEL= as above, kasan or kcsan"
 	@echo "  model             the state machine explored, and compared with the code's (agree)"
 	@echo "  agree             random sequences of operations in the model and in the code"
 	@echo "  litmus            its memory ordering, by the kernel's memory model"
-	@echo "  docs              this documentation as HTML, and a man page (OUT=folder)"
 	@echo "  mutants           patches that break one thing each: does a test see it?"
-	@echo "  traps             percpu_ref and pcpuref in the same trouble"
-	@echo "  drop-in           drivers of a stock kernel, on pcpuref instead of percpu_ref"
+	@echo "  kunit-tree        the KUnit suites built into a kernel, by kunit.py (UML=up or smp)"
+	@echo "  kselftest         the selftests by the kernel's lib.mk and run_kselftest.sh"
 	@echo "  drop-in-kernel    Linux itself on pcpuref (7.x, UML; four long builds)"
-	@echo "  debug-check       the tests under KASAN and KCSAN (7.x in QEMU), SECS=600 of stress"
-	@echo "  fastpath          what the inline gets and puts compile to"
+	@echo "  full-check        all of these, for hours"
+	@echo ""
+	@echo "Measure it:"
 	@echo "  bench             against the kernel's own counts, in a virtual machine"
 	@echo "  bench-possible    state changes with 4, 64 and 512 possible CPUs (6.1)"
 	@echo "  bench-native      the fast path on this processor, in a process"
-	@echo "  test-install      install into a folder, by dkms and as a Debian package, each with"
-	@echo "                    a client that is built against it"
-	@echo "  lint              checkpatch, sparse, kernel-doc, shellcheck"
+	@echo ""
 	@echo "  cache             list what is in the cache, and how large it is"
 	@echo "  cache-clean       drop the cache: all of it is fetched or built anew"
-	@echo ""
 	@echo "PCPUREF_REFRESH=1 looks for newer builds of the kernels, PCPUREF_CACHE=folder"
 	@echo "moves the cache, NO_INSTALL=1 stops where a Debian package is missing."
 
-.PHONY: modules modules_install headers_install install uninstall clean distclean \
-	cache cache-clean \
-	headers-present root-present key-present deb demo \
-	demo-stuck check \
-	kunit selftest matrix stress model agree litmus mutants traps drop-in \
-	drop-in-kernel debug-check fastpath bench bench-possible bench-native test-install lint docs help
+.PHONY: modules modules_install headers_install install uninstall clean distclean deb \
+	headers-present root-present key-present cache cache-clean docs demo demo-stuck traps \
+	check kunit kunit-tree selftest kselftest matrix stress debug-check model agree litmus \
+	mutants drop-in drop-in-kernel fastpath bench bench-possible bench-native test-install \
+	lint full-check help
