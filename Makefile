@@ -18,7 +18,10 @@ PCPUREF_SUBDIRS ?= holders/ watch/
 # those of its own.
 INSTALL_MOD_DIR ?= updates/pcpuref
 root	= $(patsubst %/,%,$(if $(DESTDIR)$(INSTALL_MOD_PATH),$(abspath $(DESTDIR)$(INSTALL_MOD_PATH))))
-of_kdir	= $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
+# What uname -r says there. Debian's 6.1 has another name in include/config/kernel.release.
+of_kdir	= $(shell cd $(KDIR)/include 2>/dev/null && { \
+		sed -n 's/^.define UTS_RELEASE "\(.*\)"/\1/p' generated/utsrelease.h 2>/dev/null | \
+		grep . || cat config/kernel.release 2>/dev/null; })
 release	= $(or $(KERNELRELEASE),$(of_kdir),$(if $(filter file,$(origin KDIR)),$(shell uname -r)))
 modlib	= $(root)/lib/modules/$(release)
 mods	= $(modlib)/$(INSTALL_MOD_DIR)

@@ -24,6 +24,12 @@ $(MAKECMDGOALS):
 	@echo "kernel: $@ $(filter -j% --jobserver-auth=%,$(MAKEFLAGS))"
 END
 
+# As Debian's 6.1 is: what uname -r says stands in one of the two places only.
+cp -r kernel kernel-6.1
+mkdir kernel-6.1/include/generated
+echo 6.1.192 >kernel-6.1/include/config/kernel.release
+echo '#define UTS_RELEASE "6.1.0-57-amd64"' >kernel-6.1/include/generated/utsrelease.h
+
 # refuses NAME WANTED make-argument...: it fails, and says so in one way
 refuses()
 {
@@ -37,6 +43,11 @@ $(cat out)"
 	verdict "$_name" "$_why"
 }
 
+# The kernel there is the one that is meant, by the name that uname -r gives.
+why=$(make KDIR="$work/kernel-6.1" KERNELRELEASE=6.1.0-57-amd64 modules 2>&1 |
+	grep -v '^kernel: modules') || :
+verdict name_of_the_kernel "$why"
+refuses another_kernel "but the kernel in" KDIR="$work/kernel-6.1" KERNELRELEASE=6.1.192 modules
 refuses no_such_folder "There is no such folder." KDIR=/none/such modules
 refuses not_a_kernel "No kernel headers in empty." KDIR=empty modules
 echo all: >empty/Makefile
