@@ -84,19 +84,24 @@ scanned()
 		END { print n + 0 }' /proc/vmstat
 }
 
-# A file system in memory fills up until about a fifteenth is free, then lets go.
+# fill KB: a file system in memory takes all but that
+fill()
+{
+	n=0
+	while [ "$(meminfo MemFree)" -gt "$1" ] && [ ! -e "$tmp/over" ]; do
+		n=$((n + 1))
+		dd if=/dev/zero of="$tmp/memory/$1-$n" bs=1M count=16 2>/dev/null || break
+	done
+}
+
+# Until about a fifteenth is free, then it lets go of some.
 pressure()
 {
-	low=$(($(meminfo MemTotal) / 15))
 	while [ ! -e "$tmp/over" ]; do
-		n=0
-		while [ "$(meminfo MemFree)" -gt "$low" ] && [ ! -e "$tmp/over" ]; do
-			n=$((n + 1))
-			dd if=/dev/zero of="$tmp/memory/$n" bs=1M count=16 2>/dev/null || break
-		done
+		fill $((total / 15))
 		[ -e "$tmp/over" ] || echo >>"$tmp/filled"
 		sleep 0.5
-		rm -f "$tmp/memory"/*
+		rm -f "$tmp/memory/$((total / 15))"-*
 		sleep 1
 	done
 }
@@ -147,6 +152,9 @@ mounted=
 if [ -w "$scale" ] && [ -n "$mounted" ]; then
 	scale_before=$(cat "$scale")
 	echo 1000 >"$scale"
+	# Most of it is taken from the beginning: to fill it up takes long on a slow machine.
+	total=$(meminfo MemTotal)
+	fill $((total / 5))
 fi
 before=$(scanned)
 

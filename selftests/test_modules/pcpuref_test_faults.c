@@ -614,7 +614,7 @@ static const struct test_case cases[] = {
 static int __init faults_init(void)
 {
 	/* Threads for many releases take their time. */
-	test_limit_s = 6 * TEST_PATIENCE_S;
+	WRITE_ONCE(test_limit_s, 6 * TEST_PATIENCE_S);
 	return 0;
 }
 

@@ -391,7 +391,7 @@ static void storm(struct test *t, unsigned int extra)
 	unsigned int i;
 	int cpu;
 
-	test_limit_s = seconds + 3 * TEST_PATIENCE_S;
+	WRITE_ONCE(test_limit_s, seconds + 3 * TEST_PATIENCE_S);
 	wrong = NULL;
 	atomic_set(&wrongs, 0);
 	WRITE_ONCE(test_stop, false);
@@ -526,7 +526,7 @@ static void storm_lookup(struct test *t)
 	struct thing *old;
 	int cpu;
 
-	test_limit_s = seconds + 3 * TEST_PATIENCE_S;
+	WRITE_ONCE(test_limit_s, seconds + 3 * TEST_PATIENCE_S);
 	wrong = NULL;
 	atomic_set(&wrongs, 0);
 	atomic_set(&things_released, 0);

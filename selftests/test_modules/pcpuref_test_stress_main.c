@@ -551,7 +551,7 @@ static void stress(struct test *t)
 	unsigned long end;
 	int nr = __sysfs_match_string(bugs, NR_STRESS_BUGS, bug);
 
-	test_limit_s = secs + 2 * patience + 5 * TEST_PATIENCE_S;
+	WRITE_ONCE(test_limit_s, secs + 2 * patience + 5 * TEST_PATIENCE_S);
 	test_cleans_up = true;
 	digest_text[0] = '\0';
 	if (!EXPECT(t, nr >= 0) || !EXPECT(t, refs >= 48 && refs <= 1024))
