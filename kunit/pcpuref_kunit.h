@@ -332,6 +332,15 @@ static inline void expect_report(struct kunit *test, const char *text, const cha
 	expect_report_key(test, "misuse: " what					\
 			  ": name=counted release=counted_release", count, key, __func__)
 
+/* If the last report that is expected has not come yet, it is to be found later. */
+static inline void expect_found_if_not_seen(const char *key)
+{
+	struct expected *e = &suite.expected[suite.nr_expected - 1];
+
+	if (!atomic_read(&e->seen))
+		WRITE_ONCE(e->key, key);
+}
+
 /* Have the reports that were expected come, so far? And no other one? */
 static inline void check_reports(struct kunit *test)
 {

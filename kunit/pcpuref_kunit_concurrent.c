@@ -396,7 +396,7 @@ static void kill_and_wait_for_it(struct helper *h)
 			pcpuref_get(ref);
 		h->wrong += !pcpuref_kill_and_confirm(ref, counted_confirm);
 		kills++;
-		err = pcpuref_kill_and_wait_timeout(ref, held ? HZ / 20 : MAX_SCHEDULE_TIMEOUT);
+		err = pcpuref_kill_and_wait_timeout(ref, held ? HZ / 2 : MAX_SCHEDULE_TIMEOUT);
 		if (err == -ECANCELED)
 			h->hits++;
 		else if (held ? err != -ETIMEDOUT : err)

@@ -65,7 +65,7 @@ boot()
 		"$top/scripts/guest-$tests.sh:tests" "$modules/modules:modules" \
 		"$modules/kunit:kunit" "$work/selftests:selftests"
 	status=0
-	MEM=${MEM:-2G} TIMEOUT=${TIMEOUT:-$((secs + 3000))} "$top/scripts/vm.sh" "$IMAGE" \
+	MEM=${MEM:-$memory} TIMEOUT=${TIMEOUT:-$((secs + 3000))} "$top/scripts/vm.sh" "$IMAGE" \
 		"$work/initramfs" "$log" log_buf_len=16M quiet loglevel=2 \
 		kasan_multi_shot "$@" || status=$?
 	# A line that the console was interrupted in is printed again: only the
@@ -127,6 +127,9 @@ for kernel in ${kernels:-kasan kcsan}; do
 	assignments=$("$top/scripts/debug-kernel.sh" "$kernel")
 	eval "$assignments"
 	work_dir "debug-$kernel"
+	# Some tests use all of it up, which takes long here. KASAN wants a part for itself.
+	memory=512M
+	[ "$kernel" = kcsan ] || memory=1G
 	subdirs="samples samples/porting samples/porting/shim samples/porting/shim-kref
 		holders watch selftests/test_modules"
 	# Long to compile.
