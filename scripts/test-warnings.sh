@@ -156,7 +156,7 @@ check warnings_stall 1 warnings.awk '^kernel trouble: rcu: INFO' <<'END'
 [   22.000000] rcu: INFO: rcu_sched self-detected stall on CPU
 END
 
-# race HEAD FRAME OTHER-FRAME: a report of KCSAN's, in the form of 7.3
+# race HEAD FRAME OTHER-FRAME [BELOW [FURTHER-BELOW]]: a report of KCSAN's, in the form of 7.3
 race()
 {
 	cat <<-END
@@ -171,7 +171,8 @@ race()
 		[    9.000008]
 		[    9.000009] read to 0xffff88800742cd80 of 8 bytes by task 77 on cpu 0:
 		[    9.000010]  $3
-		[    9.000011]  kthread+0x1a4/0x1e0
+		[    9.000011]  ${4:-kthread+0x1a4/0x1e0}
+		[    9.000011]  ${5:-ret_from_fork+0x1a4/0x1e0}
 		[    9.000012]
 		[    9.000013] value changed: 0x0000000000000001 -> 0x0000000000000002
 		[    9.000014]
@@ -182,36 +183,36 @@ race()
 	END
 }
 
-# Of a kind that is listed.
-a=lapic_cal_handler
-b=setup_boot_APIC_clock
+a=hrtimer_wakeup
+b=schedule_hrtimeout_range_clock
 
-check warnings_known_race 0 warnings.awk <<END
+check warnings_race_of_the_kernel 0 warnings.awk <<END
 $(race "$a / $b" "$a+0x1/0x20" "$b+0x1/0x20")
 END
 
-check warnings_known_race_with_ours 1 warnings.awk "^data race of ours: data-race in $a / $b" <<END
-$(race "$a / $b" "$a+0x1/0x20" "store_get+0x10/0x20 [pcpuref_store]")
+# A thread of ours sleeps.
+check warnings_race_far_below_ours 0 warnings.awk <<END
+$(race "$a / $b" "$a+0x1/0x20" "$b+0x1/0x20" "usleep_range_state+0x1/0x20" "f+0x1/0x20 [pcpuref]")
+END
+
+check warnings_race_below_ours 1 warnings.awk '^data race of ours: data-race in memcpy / g' <<END
+$(race "memcpy / g" "memcpy+0x1/0x20" "g+0x1/0x20" "f+0x1/0x20 [porting_kref]")
+END
+
+check warnings_race_with_ours 1 warnings.awk "^data race of ours: data-race in $a / store_get" <<END
+$(race "$a / store_get" "$a+0x1/0x20" "store_get+0x10/0x20 [pcpuref_store]")
 END
 
 check warnings_race_of_ours 1 warnings.awk '^data race of ours: data-race in f \[pcpuref\] / g' <<END
 $(race "f [pcpuref] / g" "f+0x1/0x20 [pcpuref]" "g+0x1/0x20")
 END
 
-check warnings_race_below_ours 1 warnings.awk '^data race of ours: data-race in memcpy / g' <<END
-$(race "memcpy / g" "memcpy+0x1/0x20" "g+0x1/0x20 [porting_kref]")
+check warnings_race_cut_short 1 warnings.awk '^data race of ours: data-race in f / g' <<END
+$(race "f / g" "f+0x1/0x20 [pcpuref]" "g+0x1/0x20" | head -n 5)
 END
 
-check warnings_race_of_another_kind 1 warnings.awk "^data race of the kernel's: data-race in f / g" <<END
-$(race "f / g" "f+0x1/0x20" "g+0x1/0x20")
-END
-
-check warnings_race_cut_short 1 warnings.awk "^data race of the kernel's: data-race in f / g" <<END
-$(race "f / g" "f+0x1/0x20" "g+0x1/0x20" | head -n 5)
-END
-
-check warnings_race_after_race 1 warnings.awk "^data race of the kernel's: data-race in f / g" <<END
-$(race "f / g" "f+0x1/0x20" "g+0x1/0x20" | head -n 5)
+check warnings_race_after_race 1 warnings.awk '^data race of ours: data-race in f / g' <<END
+$(race "f / g" "f+0x1/0x20 [pcpuref]" "g+0x1/0x20" | head -n 5)
 $(race "$a / $b" "$a+0x1/0x20" "$b+0x1/0x20")
 END
 

@@ -17,9 +17,9 @@
 # depending on kernel version and architecture: all lines from "cut here" to
 # the list of modules are looked at.
 #
-# KCSAN finds races of the kernel's own, too. Those of the kinds listed below are no
-# trouble, if nothing of ours is in the two stacks; what an interrupt has interrupted is
-# not looked at. Any other race is trouble: "data race of ours" or "of the kernel's".
+# KCSAN finds races of the kernel's own, too: in its clocks, in RCU, wherever a thread
+# sleeps. A race is trouble if one of the two functions that accessed the memory is ours,
+# or was called by one of ours.
 
 BEGIN {
 	trouble = "(^|[^A-Z])BUG:|Oops|general protection|Kernel panic|INFO: task|" \
@@ -35,8 +35,6 @@ BEGIN {
 		"kernel BUG at"
 
 	ours_re = "\\[(pcpuref|porting_)"
-	# As KCSAN names them, in 7.3.
-	known_race["data-race in lapic_cal_handler / setup_boot_APIC_clock"]
 }
 
 function problem(text)
@@ -72,8 +70,6 @@ function end_of_race()
 	in_race = 0
 	if (ours)
 		problem("data race of ours: " race)
-	else if (!(race in known_race))
-		problem("data race of the kernel's: " race)
 }
 
 # Timestamps, and the thread or CPU that some configurations add, would make
@@ -104,7 +100,7 @@ line ~ /BUG: KCSAN: / {
 	race = line
 	sub(/.*BUG: KCSAN: /, "", race)
 	ours = race ~ ours_re
-	interrupted = 0
+	frames = 0
 	next
 }
 
@@ -115,14 +111,12 @@ in_race && line ~ /^=====+$/ {
 
 # The head of the second stack.
 in_race && line ~ / to 0x[0-9a-f]+ of [0-9]+ bytes by / {
-	interrupted = 0
+	frames = 0
 	next
 }
 
 in_race && line ~ /^ [A-Za-z_][A-Za-z0-9_.]*\+0x[0-9a-f]+\/0x/ {
-	if (line ~ /^ asm_/)
-		interrupted = 1
-	if (!interrupted && line ~ ours_re)
+	if (++frames <= 2 && line ~ ours_re)
 		ours = 1
 	next
 }

@@ -94,15 +94,15 @@ fill()
 	done
 }
 
-# Until about a fifteenth is free, then it lets go of some.
+# Lets go of some of what is taken, and takes it again.
 pressure()
 {
 	while [ ! -e "$tmp/over" ]; do
-		fill $((total / 15))
-		[ -e "$tmp/over" ] || echo >>"$tmp/filled"
 		sleep 0.5
-		rm -f "$tmp/memory/$((total / 15))"-*
+		rm -f "$tmp/memory/$short"-*
 		sleep 1
+		fill "$short"
+		[ -e "$tmp/over" ] || echo >>"$tmp/filled"
 	done
 }
 
@@ -147,16 +147,20 @@ offline=$(cpus)
 : >"$tmp/filled"
 : >"$tmp/loaded"
 mkdir "$tmp/memory"
+before=$(scanned)
 mounted=
 ! mount -t tmpfs -o size=100% pcpuref "$tmp/memory" 2>/dev/null || mounted=1
 if [ -w "$scale" ] && [ -n "$mounted" ]; then
 	scale_before=$(cat "$scale")
 	echo 1000 >"$scale"
-	# Most of it is taken from the beginning: to fill it up takes long on a slow machine.
+	# Memory is short from the beginning, until about a fifteenth is free: to fill it up
+	# takes long on a slow machine.
 	total=$(meminfo MemTotal)
-	fill $((total / 5))
+	short=$((total / 15))
+	fill $((total / 6))
+	fill "$short"
+	echo >>"$tmp/filled"
 fi
-before=$(scanned)
 
 jobs=
 # They share $tmp, but not the files that load and unload write to.
