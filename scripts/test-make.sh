@@ -44,8 +44,9 @@ $(cat out)"
 }
 
 # The kernel there is the one that is meant, by the name that uname -r gives.
-why=$(make KDIR="$work/kernel-6.1" KERNELRELEASE=6.1.0-57-amd64 modules 2>&1 |
-	grep -v '^kernel: modules') || :
+why=
+make KDIR="$work/kernel-6.1" KERNELRELEASE=6.1.0-57-amd64 modules >out 2>&1 || why="it fails;"
+grep -q '^kernel: modules' out || why="$why kbuild is not called: $(cat out)"
 verdict name_of_the_kernel "$why"
 refuses another_kernel "but the kernel in" KDIR="$work/kernel-6.1" KERNELRELEASE=6.1.192 modules
 refuses no_such_folder "There is no such folder." KDIR=/none/such modules
