@@ -199,6 +199,12 @@ check warnings_race_below_ours 1 warnings.awk '^data race of ours: data-race in 
 $(race "memcpy / g" "memcpy+0x1/0x20" "g+0x1/0x20" "f+0x1/0x20 [porting_kref]")
 END
 
+# A clock that is read while it is set.
+check warnings_race_of_a_clock 0 warnings.awk <<END
+$(race "ktime_get_mono_fast_ns+0xaf/0x1f0" "ktime_get_mono_fast_ns+0xaf/0x1f0" \
+	"ktime_get_mono_fast_ns+0xaf/0x1f0" "__pcpuref_event+0x1/0x20 [pcpuref]")
+END
+
 check warnings_race_with_ours 1 warnings.awk "^data race of ours: data-race in $a / store_get" <<END
 $(race "$a / store_get" "$a+0x1/0x20" "store_get+0x10/0x20 [pcpuref_store]")
 END

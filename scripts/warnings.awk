@@ -19,7 +19,7 @@
 #
 # KCSAN finds races of the kernel's own, too: in its clocks, in RCU, wherever a thread
 # sleeps. A race is trouble if one of the two functions that accessed the memory is ours,
-# or was called by one of ours.
+# or was called by one of ours; but who reads a clock is not to blame for that.
 
 BEGIN {
 	trouble = "(^|[^A-Z])BUG:|Oops|general protection|Kernel panic|INFO: task|" \
@@ -101,6 +101,7 @@ line ~ /BUG: KCSAN: / {
 	sub(/.*BUG: KCSAN: /, "", race)
 	ours = race ~ ours_re
 	frames = 0
+	near = race ~ /data-race in ktime_get_[a-z_]*fast_ns/ ? 1 : 2
 	next
 }
 
@@ -116,7 +117,7 @@ in_race && line ~ / to 0x[0-9a-f]+ of [0-9]+ bytes by / {
 }
 
 in_race && line ~ /^ [A-Za-z_][A-Za-z0-9_.]*\+0x[0-9a-f]+\/0x/ {
-	if (++frames <= 2 && line ~ ours_re)
+	if (++frames <= near && line ~ ours_re)
 		ours = 1
 	next
 }
