@@ -223,6 +223,7 @@ struct helper {
 struct expected {
 	const char	*text;
 	const char	*key;
+	const char	*or_key;
 	const char	*caller;
 	char		count[32];
 	atomic_t	seen;
@@ -272,7 +273,8 @@ static inline void __maybe_unused watch_log(void *unused, const char *line, size
 		struct expected *e = &suite.expected[i];
 
 		if (line_has(line, len, e->text) && line_has(line, len, e->count) &&
-		    line_names(line, len, e->key, e->caller) &&
+		    (line_names(line, len, e->key, e->caller) ||
+		     (e->or_key && line_names(line, len, e->or_key, e->caller))) &&
 		    !atomic_cmpxchg(&e->seen, 0, 1))
 			return;
 	}
@@ -298,6 +300,7 @@ static inline void expect_report_key(struct kunit *test, const char *text, long 
 	e = &suite.expected[suite.nr_expected];
 	e->text = text;
 	e->key = key;
+	e->or_key = NULL;
 	e->caller = caller;
 	e->count[0] = '\0';
 	if (count != ANY_COUNT)
@@ -332,14 +335,12 @@ static inline void expect_report(struct kunit *test, const char *text, const cha
 	expect_report_key(test, "misuse: " what					\
 			  ": name=counted release=counted_release", count, key, __func__)
 
-/* If the last report that is expected has not come yet, it is to be found later. */
-static inline void expect_found_if_not_seen(const char *key)
-{
-	struct expected *e = &suite.expected[suite.nr_expected - 1];
-
-	if (!atomic_read(&e->seen))
-		WRITE_ONCE(e->key, key);
-}
+/* One that is by the caller, or found later, as the threads meet. */
+#define EXPECT_REPORT_OR_FOUND(test, what, found)				\
+do {										\
+	EXPECT_REPORT(test, what);						\
+	suite.expected[suite.nr_expected - 1].or_key = (found);			\
+} while (0)
 
 /* Have the reports that were expected come, so far? And no other one? */
 static inline void check_reports(struct kunit *test)
