@@ -164,6 +164,8 @@ for kernel in ${kernels:-kasan kcsan}; do
 			# "make stress" runs the rest of it, on a kernel that is faster.
 			settings="$settings SELFTESTS=stress.sh STRESS_ONLY=1"
 			settings="$settings STRESS_SECS=$secs STRESS_SEED=${STRESS_SEED:-0}"
+			# With KCSAN on a busy host a grace period has taken a minute.
+			settings="$settings STRESS_PATIENCE=300"
 			# shellcheck disable=SC2086 # a list of words
 			boot selftest "$work" $sharp
 			judge_programs >"$report" || rc=1

@@ -7,6 +7,7 @@
 #
 # STRESS_SECS is how long the first takes (10), STRESS_SEED what all choices derive from
 # (0: a new one, which is told), STRESS_REFS how many references there are at a time,
+# STRESS_PATIENCE the seconds that a life may take to end (60).
 # STRESS_ONLY=1 leaves out what comes after the first. More than two minutes need more
 # patience of run.sh: SELFTEST_TIMEOUT.
 
@@ -18,7 +19,8 @@ set -eu
 secs=${STRESS_SECS:-10}
 seed=${STRESS_SEED:-0}
 
-begin pcpuref_test_stress secs="$secs" seed="$seed" refs="${STRESS_REFS:-96}"
+begin pcpuref_test_stress secs="$secs" seed="$seed" refs="${STRESS_REFS:-96}" \
+	patience="${STRESS_PATIENCE:-60}"
 
 stress=stress_G1_G2_G3_G4_G12_G13_G15_G17
 
