@@ -50,37 +50,8 @@ KCSAN_EARLY_ENABLE KCSAN_WEAK_MEMORY KCSAN_REPORT_RACE_UNKNOWN_ORIGIN"
 	;;
 esac
 
-config=$(mktemp "$cache/$flavour.config.tmp.$$.XXXXXX")
-trap 'rm -f "$config"' EXIT
-trap 'exit 1' INT TERM
-for o in $fragment; do
-	echo "CONFIG_$o=y"
-done >"$config"
-for o in $values; do
-	echo "CONFIG_$o"
-done >>"$config"
-
-key=$(cat "$config" "$source/.complete" | sha256sum | cut -c 1-12)
-lock "$flavour"
-dir=$cache/$flavour-$key
-if [ ! -e "$dir/.complete" ]; then
-	# An interrupted build is taken up where it stopped.
-	mkdir -p "$dir"
-	cp "$config" "$dir/fragment"
-	say "building a kernel with $flavour ($(cut -d ' ' -f 2 "$source/.complete")), about eight minutes on two CPUs"
-	kbuild "$dir/config.log" "$dir" -C "$source" ARCH=x86_64 O="$dir" \
-		KCONFIG_ALLCONFIG="$dir/fragment" allnoconfig
-	while read -r line; do
-		grep -qx "$line" "$dir/.config" || say "  the kernel has no ${line%=*}"
-	done <"$dir/fragment"
-	kbuild "$dir/build.log" "$dir" -C "$source" ARCH=x86_64 O="$dir" \
-		-j"$(nproc)" bzImage modules
-	: >"$dir/.complete"
-	for old in "$cache/$flavour"-*; do
-		[ "$old" = "$dir" ] || rm -rf "$old"
-	done
-fi
-unlock
+built_kernel "$flavour" "a kernel with $flavour (about eight minutes on two CPUs)" \
+	"$fragment $values" x86_64 bzImage modules
 
 echo "KDIR=$(quote "$dir")"
 echo "IMAGE=$(quote "$dir/arch/x86/boot/bzImage")"

@@ -390,6 +390,47 @@ kbuild()
 	}
 }
 
+# built_kernel NAME WHAT OPTIONS ARCH [TARGET]...: a kernel of $source that has OPTIONS and
+# nothing else, in the folder $dir. Built once, kept in the cache; an interrupted build is
+# taken up where it stopped. OPTIONS are words, of which those without a value are "y".
+built_kernel()
+{
+	_name=$1 _what=$2
+	_config=$(for _o in $3; do
+		case $_o in
+		*=*) echo "CONFIG_$_o" ;;
+		*) echo "CONFIG_$_o=y" ;;
+		esac
+	done)
+	_arch=$4
+	shift 4
+	_key=$({
+		printf '%s\n' "$_config"
+		cat "$source/.complete"
+	} | sha256sum | cut -c 1-12)
+	lock "$_name"
+	dir=$cache/$_name-$_key
+	if [ ! -e "$dir/.complete" ]; then
+		mkdir -p "$dir"
+		printf '%s\n' "$_config" >"$dir/fragment"
+		say "building $_what of $(cut -d ' ' -f 2 "$source/.complete")"
+		kbuild "$dir/config.log" "$dir" -C "$source" ARCH="$_arch" O="$dir" \
+			KCONFIG_ALLCONFIG="$dir/fragment" allnoconfig
+		while read -r _line; do
+			grep -qx "$_line" "$dir/.config" ||
+				say "  the kernel has no ${_line%=*}"
+		done <"$dir/fragment"
+		kbuild "$dir/build.log" "$dir" -C "$source" ARCH="$_arch" O="$dir" \
+			-j"$(nproc)" "$@"
+		# Only this makes it a finished one.
+		: >"$dir/.complete"
+		for _old in "$cache/$_name"-*; do
+			[ "$_old" = "$dir" ] || rm -rf "$_old"
+		done
+	fi
+	unlock
+}
+
 # guest_run LOG COMMAND...: run a machine whose console is its stdout, and
 # return what its task returned. See guest-init.sh for the lines.
 guest_run()

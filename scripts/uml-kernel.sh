@@ -33,39 +33,10 @@ DEBUG_KERNEL PROVE_LOCKING DEBUG_ATOMIC_SLEEP DEBUG_LIST DEBUG_OBJECTS
 DEBUG_OBJECTS_FREE DEBUG_OBJECTS_RCU_HEAD DEBUG_OBJECTS_WORK
 DEBUG_OBJECTS_TIMERS DETECT_HUNG_TASK"
 [ "$flavour" = up ] || fragment="$fragment SMP KUNIT_DEFAULT_ENABLED
-KUNIT_AUTORUN_ENABLED PREEMPT DEBUG_PREEMPT"
+KUNIT_AUTORUN_ENABLED PREEMPT DEBUG_PREEMPT NR_CPUS=16"
 
-config=$cache/uml-$flavour.config.tmp.$$
-trap 'rm -f "$config"' EXIT
-for o in $fragment; do
-	echo "CONFIG_$o=y"
-done >"$config"
-[ "$flavour" = up ] || echo "CONFIG_NR_CPUS=16" >>"$config"
-
-key=$(cat "$config" "$source/.complete" | sha256sum | cut -c 1-12)
-lock "uml-$flavour"
-dir=$cache/uml-$flavour-$key
-if [ ! -e "$dir/.complete" ]; then
-	# An interrupted build is taken up where it stopped; only the stamp
-	# makes it a finished one.
-	mkdir -p "$dir"
-	cp "$config" "$dir/fragment"
-	say "building UML ($flavour, $(cut -d ' ' -f 2 "$source/.complete")), about four minutes on two CPUs"
-	kbuild "$dir/config.log" "$dir" -C "$source" ARCH=um O="$dir" \
-		KCONFIG_ALLCONFIG="$dir/fragment" allnoconfig
-	while read -r line; do
-		grep -qx "$line" "$dir/.config" ||
-			say "  the kernel has no ${line%=*}"
-	done <"$dir/fragment"
-	kbuild "$dir/build.log" "$dir" -C "$source" ARCH=um O="$dir" \
-		-j"$(nproc)"
-	[ -x "$dir/linux" ] || die "no UML program, see $dir/build.log"
-	: >"$dir/.complete"
-	for old in "$cache/uml-$flavour"-*; do
-		[ "$old" = "$dir" ] || rm -rf "$old"
-	done
-fi
-unlock
+built_kernel "uml-$flavour" "UML, $flavour (about four minutes on two CPUs)" "$fragment" um
+[ -x "$dir/linux" ] || die "no UML program, see $dir/build.log"
 
 echo "KDIR=$(quote "$dir")"
 echo "LINUX=$(quote "$dir/linux")"
