@@ -24,17 +24,6 @@ if [ -w "$hung" ]; then
 	echo 0 >"$hung"
 fi
 
-# All of them but the first one, which often cannot be taken offline.
-cpus()
-{
-	for c in /sys/devices/system/cpu/cpu[0-9]*; do
-		if [ "${c##*/}" != cpu0 ] && [ -w "$c/online" ] &&
-			[ "$(cat "$c/online")" = 1 ]; then
-			echo "$c"
-		fi
-	done
-}
-
 # Each in turn is offline for a while, until there is a file $tmp/over.
 hotplug()
 {

@@ -236,6 +236,19 @@ end()
 	finish
 }
 
+# --- The machine --------------------------------------------------------------------------
+
+# The CPUs that can be taken offline, but the first one, which often cannot.
+cpus()
+{
+	for c in /sys/devices/system/cpu/cpu[0-9]*; do
+		if [ "${c##*/}" != cpu0 ] && [ -w "$c/online" ] &&
+			[ "$(cat "$c/online")" = 1 ]; then
+			echo "$c"
+		fi
+	done
+}
+
 # --- Cases of a test module ------------------------------------------------------------
 
 # start_case CASE: run it; its result is in $name, $result and $why, the log

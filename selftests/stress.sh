@@ -39,18 +39,7 @@ scale_before=
 
 # --- What goes on meanwhile, until there is a file $tmp/over -------------------------
 
-# Of all CPUs but the first one, which often cannot be taken offline.
-cpus()
-{
-	for c in /sys/devices/system/cpu/cpu[0-9]*; do
-		if [ "${c##*/}" != cpu0 ] && [ -w "$c/online" ] &&
-			[ "$(cat "$c/online")" = 1 ]; then
-			echo "$c"
-		fi
-	done
-}
-
-# One at a time, and sometimes a second one with it.
+# A CPU at a time, and sometimes a second one with it.
 hotplug()
 {
 	last=
