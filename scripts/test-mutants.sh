@@ -4,7 +4,7 @@
 # test-mutants.sh: does mutants.sh tell what is caught from what is not? A patch that
 # changes a comment must survive; one that does not apply, one that applies only by
 # guessing and one that does not compile are errors and not caught; the control must
-# fail if the suite does. Prints KTAP.
+# fail if the suite does. And does each patch of selftests/mutants apply? Prints KTAP.
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -54,6 +54,14 @@ expect build error
 verdict exit_status "$([ "$rc" -eq 1 ] || echo "it is $rc")"
 # The two controls, and the one that is caught.
 verdict sum "$(tail -n 1 "$work/out" | grep -v -x '3 passed, 4 failed, 0 skipped')"
+
+
+# A change of the sources must not leave a mutant behind.
+for p in "$top"/selftests/mutants/*.patch; do
+	patch -d "$top" -p1 -F 0 --dry-run -s -f <"$p" >"$work/out" 2>&1 ||
+		sed "s|^|${p##*/}: |" "$work/out"
+done >"$work/do-not-apply"
+verdict each_applies "$(cat "$work/do-not-apply")"
 
 echo "1..$number"
 [ "$failures" -eq 0 ]
