@@ -28,6 +28,10 @@
  * function and the caller. More of the same is counted. After that the count sticks: the
  * object leaks, it is never freed in use.
  *
+ * Functions that do something and can be refused return 0 or a negative error.
+ * Those that ask (pcpuref_tryget() and its kin, pcpuref_is_zero(),
+ * pcpuref_is_dying()) return bool.
+ *
  * The interface follows the kernel's percpu_ref; what differs is said at each
  * function. Documentation/design.rst has the argument why it works.
  */
@@ -66,7 +70,7 @@
  * layout of struct pcpuref, where a count lies in the data). Clients of another number
  * cannot initialise references.
  */
-#define __PCPUREF_INTERFACE 2
+#define __PCPUREF_INTERFACE 3
 
 struct pcpuref;
 struct pcpuref_data;
@@ -202,14 +206,14 @@ int __must_check __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 				struct pcpuref_site *site);
 void __pcpuref_cancel_init(struct pcpuref *ref);
 void __pcpuref_exit(struct pcpuref *ref);
-bool __pcpuref_kill_and_confirm(struct pcpuref *ref, pcpuref_func_t *confirm);
+int __pcpuref_kill_and_confirm(struct pcpuref *ref, pcpuref_func_t *confirm);
 int __pcpuref_kill_sync(struct pcpuref *ref);
 int __pcpuref_kill_and_wait(struct pcpuref *ref, unsigned long timeout, bool killable);
-bool __pcpuref_reinit(struct pcpuref *ref);
-bool __pcpuref_resurrect(struct pcpuref *ref);
-bool __pcpuref_switch_to_atomic(struct pcpuref *ref, pcpuref_func_t *confirm);
+int __pcpuref_reinit(struct pcpuref *ref);
+int __pcpuref_resurrect(struct pcpuref *ref);
+int __pcpuref_switch_to_atomic(struct pcpuref *ref, pcpuref_func_t *confirm);
 int __pcpuref_switch_to_atomic_sync(struct pcpuref *ref);
-bool __pcpuref_switch_to_percpu(struct pcpuref *ref);
+int __pcpuref_switch_to_percpu(struct pcpuref *ref);
 void __pcpuref_dump(struct pcpuref *ref);
 void __pcpuref_barrier(struct module *owner);
 
@@ -338,12 +342,13 @@ static __always_inline void pcpuref_cancel_init(struct pcpuref *ref)
  * atomic mode confirms without a grace period.
  *
  * Context: any but NMI; never sleeps, keeps interrupts as they are.
- * Return: true, or false when refused (not live, or too many; reported).
+ * Return: 0; -EINVAL if it is not live; -EBUSY if too many callbacks are waiting. Both
+ * are reported, and change nothing.
  */
-static __always_inline bool pcpuref_kill_and_confirm(struct pcpuref *ref,
-						     pcpuref_func_t *confirm)
+static __always_inline int pcpuref_kill_and_confirm(struct pcpuref *ref,
+						    pcpuref_func_t *confirm)
 {
-	return __pcpuref_called(bool, __pcpuref_kill_and_confirm(ref, confirm));
+	return __pcpuref_called(int, __pcpuref_kill_and_confirm(ref, confirm));
 }
 
 /**
@@ -353,9 +358,9 @@ static __always_inline bool pcpuref_kill_and_confirm(struct pcpuref *ref,
  * pcpuref_kill_and_confirm() without a callback. Pairs with pcpuref_init().
  *
  * Context: any but NMI; never sleeps.
- * Return: true, or false when refused (not live; reported).
+ * Return: 0; -EINVAL if it is not live (reported).
  */
-static __always_inline bool pcpuref_kill(struct pcpuref *ref)
+static __always_inline int pcpuref_kill(struct pcpuref *ref)
 {
 	return pcpuref_kill_and_confirm(ref, NULL);
 }
@@ -446,11 +451,12 @@ static __always_inline int pcpuref_kill_and_wait_killable(struct pcpuref *ref)
  * From percpu_ref_reinit().
  *
  * Context: any but NMI; never sleeps.
- * Return: true, or false when refused (live, or not zero; reported).
+ * Return: 0; -EINVAL if it is live, or after exit; -EBUSY if it is not zero. All are
+ * reported, and change nothing.
  */
-static __always_inline bool pcpuref_reinit(struct pcpuref *ref)
+static __always_inline int pcpuref_reinit(struct pcpuref *ref)
 {
-	return __pcpuref_called(bool, __pcpuref_reinit(ref));
+	return __pcpuref_called(int, __pcpuref_reinit(ref));
 }
 
 /**
@@ -465,11 +471,11 @@ static __always_inline bool pcpuref_reinit(struct pcpuref *ref)
  * Pairs with the next kill. From percpu_ref_resurrect().
  *
  * Context: any but NMI; never sleeps.
- * Return: true, or false when refused (live; reported).
+ * Return: 0; -EINVAL if it is live, or after exit (reported).
  */
-static __always_inline bool pcpuref_resurrect(struct pcpuref *ref)
+static __always_inline int pcpuref_resurrect(struct pcpuref *ref)
 {
-	return __pcpuref_called(bool, __pcpuref_resurrect(ref));
+	return __pcpuref_called(int, __pcpuref_resurrect(ref));
 }
 
 /**
@@ -507,13 +513,13 @@ static inline void pcpuref_barrier(void)
  * pcpuref_switch_to_percpu(). From percpu_ref_switch_to_atomic().
  *
  * Context: any but NMI; never sleeps.
- * Return: true, or false when refused (too many different callbacks waiting, or
- * after exit; reported).
+ * Return: 0; -EINVAL after exit; -EBUSY if too many callbacks are waiting (both are
+ * reported).
  */
-static __always_inline bool pcpuref_switch_to_atomic(struct pcpuref *ref,
-						     pcpuref_func_t *confirm)
+static __always_inline int pcpuref_switch_to_atomic(struct pcpuref *ref,
+						    pcpuref_func_t *confirm)
 {
-	return __pcpuref_called(bool, __pcpuref_switch_to_atomic(ref, confirm));
+	return __pcpuref_called(int, __pcpuref_switch_to_atomic(ref, confirm));
 }
 
 /**
@@ -542,11 +548,11 @@ static __always_inline int pcpuref_switch_to_atomic_sync(struct pcpuref *ref)
  * From percpu_ref_switch_to_percpu().
  *
  * Context: any but NMI; never sleeps.
- * Return: true, or false when refused (not allowed, or after exit; reported).
+ * Return: 0; -EINVAL if that is not allowed, or after exit (reported).
  */
-static __always_inline bool pcpuref_switch_to_percpu(struct pcpuref *ref)
+static __always_inline int pcpuref_switch_to_percpu(struct pcpuref *ref)
 {
-	return __pcpuref_called(bool, __pcpuref_switch_to_percpu(ref));
+	return __pcpuref_called(int, __pcpuref_switch_to_percpu(ref));
 }
 
 /* --- Looking -------------------------------------------------------------- */

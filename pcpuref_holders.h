@@ -39,6 +39,6 @@ bool __must_check pcpuref_tryget_tracked(struct pcpuref *ref,
 					 struct pcpuref_token *token, gfp_t gfp);
 bool __must_check pcpuref_tryget_live_tracked(struct pcpuref *ref,
 					      struct pcpuref_token *token, gfp_t gfp);
-bool pcpuref_put_tracked(struct pcpuref *ref, struct pcpuref_token *token);
+int pcpuref_put_tracked(struct pcpuref *ref, struct pcpuref_token *token);
 
 #endif /* PCPUREF_HOLDERS_H */

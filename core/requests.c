@@ -36,10 +36,11 @@ static bool begin(struct request *rq, struct pcpuref *ref, unsigned long caller)
 	return rq->d;
 }
 
-static void refuse(struct request *rq, enum pcpuref_misuse what)
+static int refuse(struct request *rq, enum pcpuref_misuse what, int err)
 {
 	__pcpuref_misuse(rq->d, what, rq->caller);
 	__pcpuref_unlock(rq->d, rq->flags);
+	return err;
 }
 
 /* For what has to be known in between. */
@@ -75,24 +76,20 @@ static void kill_live(struct request *rq)
 }
 
 /* See pcpuref_kill_and_confirm(). */
-bool __pcpuref_kill_and_confirm(struct pcpuref *ref, pcpuref_func_t *confirm)
+int __pcpuref_kill_and_confirm(struct pcpuref *ref, pcpuref_func_t *confirm)
 {
 	struct request rq;
 
 	if (!begin(&rq, ref, _RET_IP_))
-		return false;
-	if (!rq.d->live) {
-		refuse(&rq, PCPUREF_KILLED_TWICE);
-		return false;
-	}
-	if (confirm && !__pcpuref_add_confirm(rq.d, confirm)) {
-		refuse(&rq, PCPUREF_TOO_MANY_CONFIRMS);
-		return false;
-	}
+		return -EINVAL;
+	if (!rq.d->live)
+		return refuse(&rq, PCPUREF_KILLED_TWICE, -EINVAL);
+	if (confirm && !__pcpuref_add_confirm(rq.d, confirm))
+		return refuse(&rq, PCPUREF_TOO_MANY_CONFIRMS, -EBUSY);
 	kill_live(&rq);
 	settle(&rq);
 	end(&rq, false);
-	return true;
+	return 0;
 }
 EXPORT_SYMBOL_GPL(__pcpuref_kill_and_confirm);
 
@@ -155,39 +152,33 @@ static void revive(struct request *rq, enum pcpuref_step step)
 }
 
 /* See pcpuref_reinit(). */
-bool __pcpuref_reinit(struct pcpuref *ref)
+int __pcpuref_reinit(struct pcpuref *ref)
 {
 	struct request rq;
 
 	if (!begin(&rq, ref, _RET_IP_))
-		return false;
-	if (rq.d->live) {
-		refuse(&rq, PCPUREF_REINIT_LIVE);
-		return false;
-	}
+		return -EINVAL;
+	if (rq.d->live)
+		return refuse(&rq, PCPUREF_REINIT_LIVE, -EINVAL);
 	/* Pairs with the WRITE_ONCE() in __pcpuref_stick(). */
-	if (!rq.d->zero && !READ_ONCE(rq.d->stuck)) {
-		refuse(&rq, PCPUREF_REINIT_NONZERO);
-		return false;
-	}
+	if (!rq.d->zero && !READ_ONCE(rq.d->stuck))
+		return refuse(&rq, PCPUREF_REINIT_NONZERO, -EBUSY);
 	revive(&rq, PCPUREF_STEP_REINIT);
-	return true;
+	return 0;
 }
 EXPORT_SYMBOL_GPL(__pcpuref_reinit);
 
 /* See pcpuref_resurrect(). */
-bool __pcpuref_resurrect(struct pcpuref *ref)
+int __pcpuref_resurrect(struct pcpuref *ref)
 {
 	struct request rq;
 
 	if (!begin(&rq, ref, _RET_IP_))
-		return false;
-	if (rq.d->live) {
-		refuse(&rq, PCPUREF_RESURRECT_LIVE);
-		return false;
-	}
+		return -EINVAL;
+	if (rq.d->live)
+		return refuse(&rq, PCPUREF_RESURRECT_LIVE, -EINVAL);
 	revive(&rq, PCPUREF_STEP_RESURRECT);
-	return true;
+	return 0;
 }
 EXPORT_SYMBOL_GPL(__pcpuref_resurrect);
 
@@ -209,19 +200,17 @@ static void want_atomic(struct request *rq)
 }
 
 /* See pcpuref_switch_to_atomic(). */
-bool __pcpuref_switch_to_atomic(struct pcpuref *ref, pcpuref_func_t *confirm)
+int __pcpuref_switch_to_atomic(struct pcpuref *ref, pcpuref_func_t *confirm)
 {
 	struct request rq;
 
 	if (!begin(&rq, ref, _RET_IP_))
-		return false;
-	if (confirm && !__pcpuref_add_confirm(rq.d, confirm)) {
-		refuse(&rq, PCPUREF_TOO_MANY_CONFIRMS);
-		return false;
-	}
+		return -EINVAL;
+	if (confirm && !__pcpuref_add_confirm(rq.d, confirm))
+		return refuse(&rq, PCPUREF_TOO_MANY_CONFIRMS, -EBUSY);
 	want_atomic(&rq);
 	end(&rq, false);
-	return true;
+	return 0;
 }
 EXPORT_SYMBOL_GPL(__pcpuref_switch_to_atomic);
 
@@ -244,16 +233,14 @@ int __pcpuref_switch_to_atomic_sync(struct pcpuref *ref)
 EXPORT_SYMBOL_GPL(__pcpuref_switch_to_atomic_sync);
 
 /* See pcpuref_switch_to_percpu(). */
-bool __pcpuref_switch_to_percpu(struct pcpuref *ref)
+int __pcpuref_switch_to_percpu(struct pcpuref *ref)
 {
 	struct request rq;
 
 	if (!begin(&rq, ref, _RET_IP_))
-		return false;
-	if (!__pcpuref_allows_reinit(rq.d)) {
-		refuse(&rq, PCPUREF_NOT_ALLOWED);
-		return false;
-	}
+		return -EINVAL;
+	if (!__pcpuref_allows_reinit(rq.d))
+		return refuse(&rq, PCPUREF_NOT_ALLOWED, -EINVAL);
 	rq.d->force_atomic = false;
 	if (rq.d->live)
 		rq.d->requester = rq.caller;
@@ -262,6 +249,6 @@ bool __pcpuref_switch_to_percpu(struct pcpuref *ref)
 	if (rq.d->tags & __PCPUREF_LAZY)
 		__pcpuref_want_counters(rq.d);
 	end(&rq, false);
-	return true;
+	return 0;
 }
 EXPORT_SYMBOL_GPL(__pcpuref_switch_to_percpu);

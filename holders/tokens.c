@@ -237,9 +237,9 @@ static noinline void report_token(enum pcpuref_misuse what, struct pcpuref *ref,
  * pcpuref_get_tracked() and its kin.
  *
  * Context: any that the release function allows, but NMI.
- * Return: true if put, false if that was misuse.
+ * Return: 0, or -EINVAL if that was misuse.
  */
-bool pcpuref_put_tracked(struct pcpuref *ref, struct pcpuref_token *token)
+int pcpuref_put_tracked(struct pcpuref *ref, struct pcpuref_token *token)
 {
 	/* Of two that put the same token at once, one gets it. */
 	struct pcpuref_tracker *tracker = xchg(&token->tracker, TOKEN_PUT);
@@ -252,7 +252,7 @@ bool pcpuref_put_tracked(struct pcpuref *ref, struct pcpuref_token *token)
 			WRITE_ONCE(token->tracker, NULL);
 		report_token(tracker ? PCPUREF_TOKEN_TWICE : PCPUREF_TOKEN_EMPTY, ref,
 			     _RET_IP_);
-		return false;
+		return -EINVAL;
 	}
 	if (tracker != TOKEN_BARE) {
 		/* If it is another's token, not that of @ref. */
@@ -265,17 +265,17 @@ bool pcpuref_put_tracked(struct pcpuref *ref, struct pcpuref_token *token)
 		if (of && of != ref) {
 			WRITE_ONCE(token->tracker, tracker);
 			report_token(PCPUREF_TOKEN_OTHER, ref, _RET_IP_);
-			return false;
+			return -EINVAL;
 		}
 		kfree(tracker);
 		/* What is there now may be another's, who has not got it. */
 		if (!of) {
 			report_token(PCPUREF_TOKEN_EXITED, ref, _RET_IP_);
-			return false;
+			return -EINVAL;
 		}
 	}
 	pcpuref_put(ref);
-	return true;
+	return 0;
 }
 EXPORT_SYMBOL_GPL(pcpuref_put_tracked);
 

@@ -88,7 +88,7 @@ static void pcpuref_concurrent_test_get_put_kill(struct kunit *test)
 			wait_for_completion_timeout(&h[i]->ready, PATIENCE);
 		cond_resched();
 		if (storm->confirm)
-			KUNIT_EXPECT_TRUE(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm));
+			KUNIT_EXPECT_EQ(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm), 0);
 		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		KUNIT_EXPECT_EQ(test, released(c), 1);
 		KUNIT_EXPECT_EQ(test, atomic_read(&c->returned), 1);
@@ -198,7 +198,7 @@ static void confirm_against_lookups(struct kunit *test, unsigned int flags)
 		wait_for_completion_timeout(&h[i]->ready, PATIENCE);
 	do {
 		/* Only lookups of the present life count against its end. */
-		KUNIT_EXPECT_TRUE(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm));
+		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm), 0);
 		if (life & 1) {
 			KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 			KUNIT_EXPECT_EQ(test, confirmed(c), life + 1);
@@ -207,8 +207,8 @@ static void confirm_against_lookups(struct kunit *test, unsigned int flags)
 		}
 		/* Those who look must see the new life before they can take it. */
 		publish(&life, life + 1);
-		KUNIT_EXPECT_TRUE(test, life & 2 ? pcpuref_reinit(&c->ref) :
-						   pcpuref_resurrect(&c->ref));
+		KUNIT_EXPECT_EQ(test, life & 2 ? pcpuref_reinit(&c->ref) :
+					       pcpuref_resurrect(&c->ref), 0);
 		schedule_timeout_uninterruptible(1);
 	} while (time_before(jiffies, end));
 	for (i = 0; i < n; i++) {
@@ -318,12 +318,12 @@ static void take_turns(struct helper *h)
 		if ((observe(&t->turn) & 1) == kills)
 			continue;
 		if (kills) {
-			h->wrong += !pcpuref_kill_and_confirm(&h->c->ref, counted_confirm);
+			h->wrong += !!pcpuref_kill_and_confirm(&h->c->ref, counted_confirm);
 			/* No more confirmations than can wait at a time. */
 			if (!(++t->kills & 63))
 				pcpuref_barrier();
 		} else {
-			h->wrong += !pcpuref_resurrect(&h->c->ref);
+			h->wrong += !!pcpuref_resurrect(&h->c->ref);
 		}
 		h->hits++;
 		publish(&t->turn, t->turn + 1);
@@ -350,7 +350,7 @@ static void kill_against_resurrect(struct kunit *test, unsigned int flags)
 	KUNIT_EXPECT_GT(test, turns.kills, 1);
 
 	if (turns.turn & 1)
-		KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic_sync(&c->ref), 0);
 	pcpuref_barrier();
 	/* G2: none lost, none twice. */
@@ -394,7 +394,7 @@ static void kill_and_wait_for_it(struct helper *h)
 		held = kills & 1;
 		if (held)
 			pcpuref_get(ref);
-		h->wrong += !pcpuref_kill_and_confirm(ref, counted_confirm);
+		h->wrong += !!pcpuref_kill_and_confirm(ref, counted_confirm);
 		kills++;
 		err = pcpuref_kill_and_wait_timeout(ref, held ? HZ / 2 : MAX_SCHEDULE_TIMEOUT);
 		if (err == -ECANCELED)
@@ -405,9 +405,9 @@ static void kill_and_wait_for_it(struct helper *h)
 			cond_resched();
 		/* If that came before the wait, this was another death. */
 		if (pcpuref_is_zero(ref))
-			h->wrong += !pcpuref_reinit(ref);
+			h->wrong += !!pcpuref_reinit(ref);
 		else if (pcpuref_is_dying(ref))
-			h->wrong += !pcpuref_resurrect(ref);
+			h->wrong += !!pcpuref_resurrect(ref);
 		if (held)
 			pcpuref_put(ref);
 	}
@@ -420,7 +420,7 @@ static void revive_when_confirmed(struct helper *h)
 	while (helper_goes_on(h)) {
 		if (confirmed(h->c) == revived)
 			continue;
-		h->wrong += !pcpuref_resurrect(&h->c->ref);
+		h->wrong += !!pcpuref_resurrect(&h->c->ref);
 		publish(&revived, revived + 1);
 	}
 }
@@ -492,11 +492,11 @@ static void last_put_against_resurrect(struct kunit *test, unsigned int flags)
 		before = released(c);
 		pcpuref_get(&c->ref);
 		/* In atomic mode: that leaves the one reference. */
-		KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 		publish(&race.round, ++races);
 		for (spin = delay; spin; spin--)
 			cpu_relax();
-		KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 		KUNIT_ASSERT_TRUE(test, wait_until(observe(&race.done) == races));
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
 		KUNIT_EXPECT_FALSE(test, pcpuref_is_zero(&c->ref));
@@ -549,7 +549,7 @@ static void pcpuref_concurrent_test_put_grace_period(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, released(c), races);
 		KUNIT_ASSERT_TRUE(test, wait_until(observe(&race.done) == races));
 		KUNIT_EXPECT_EQ(test, released(c), races);
-		KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	} while (time_before(jiffies, end));
 	KUNIT_EXPECT_TRUE(test, helper_stop(h));
 }
@@ -564,17 +564,17 @@ static void switch_in_storm(struct helper *h)
 	while (helper_goes_on(h)) {
 		switch ((h->rounds + h->index) % 5) {
 		case 0:
-			h->wrong += !pcpuref_switch_to_atomic(ref, counted_confirm);
+			h->wrong += !!pcpuref_switch_to_atomic(ref, counted_confirm);
 			h->hits++;
 			break;
 		case 1:
-			h->wrong += !pcpuref_switch_to_atomic(ref, NULL);
+			h->wrong += !!pcpuref_switch_to_atomic(ref, NULL);
 			break;
 		case 2:
 			h->wrong += pcpuref_switch_to_atomic_sync(ref) != 0;
 			break;
 		default:
-			h->wrong += !pcpuref_switch_to_percpu(ref);
+			h->wrong += !!pcpuref_switch_to_percpu(ref);
 			break;
 		}
 	}
@@ -610,7 +610,7 @@ static void pcpuref_concurrent_test_switch_storm(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
 	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic_sync(&c->ref), 0);
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 	KUNIT_EXPECT_TRUE(test, in_percpu_mode(c));
 	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
@@ -694,17 +694,17 @@ static void pcpuref_concurrent_test_word(struct kunit *test)
 	do {
 		pcpuref_switch_to_atomic(&c->ref, NULL);
 		pcpuref_switch_to_percpu(&c->ref);
-		KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 		cond_resched();
-		KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 		if (!(lives & 7))
 			KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic_sync(&c->ref), 0);
 		/* The kill before may have been a death of its own. */
 		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		KUNIT_EXPECT_GT(test, released(c), lives);
 		lives = released(c);
-		KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
-		KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
+		KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 		cond_resched();
 		seen = READ_ONCE(watcher->hits) && READ_ONCE(user[0]->hits) &&
 		       READ_ONCE(user[1]->hits);
@@ -759,7 +759,7 @@ static void pcpuref_concurrent_test_softirq(struct kunit *test)
 		pcpuref_put(&c->ref);
 		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		lives++;
-		KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 		cond_resched();
 	} while (time_before(jiffies, end));
 	WRITE_ONCE(t->stop, true);
@@ -954,7 +954,7 @@ static void pcpuref_concurrent_test_rcu_lookup(struct kunit *test)
 		KUNIT_EXPECT_NOT_NULL(test, new);
 		old = rcu_replace_pointer(slot, new, true);
 		if (old)
-			KUNIT_EXPECT_TRUE(test, pcpuref_kill(&old->ref));
+			KUNIT_EXPECT_EQ(test, pcpuref_kill(&old->ref), 0);
 		if (!(nr & 7))
 			schedule_timeout_uninterruptible(1);
 		else
@@ -962,7 +962,7 @@ static void pcpuref_concurrent_test_rcu_lookup(struct kunit *test)
 	} while (time_before(jiffies, end) && nr < 20000);
 	old = rcu_replace_pointer(slot, NULL, true);
 	if (old)
-		KUNIT_EXPECT_TRUE(test, pcpuref_kill(&old->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_kill(&old->ref), 0);
 	for (i = 0; i < n; i++) {
 		KUNIT_EXPECT_TRUE(test, helper_stop(h[i]));
 		KUNIT_EXPECT_EQ(test, h[i]->wrong, 0);
@@ -1007,7 +1007,7 @@ static void pcpuref_concurrent_test_many(struct kunit *test)
 	for (i = 0; i < n; i++)
 		h[i] = helper_start(test, put_all, NULL, all);
 	for (i = 0; i < MANY; i++)
-		wrong += !pcpuref_kill_and_confirm(&all[i]->ref, i & 4 ? counted_confirm : NULL);
+		wrong += !!pcpuref_kill_and_confirm(&all[i]->ref, i & 4 ? counted_confirm : NULL);
 	for (i = 0; i < n; i++)
 		KUNIT_EXPECT_TRUE(test, helper_wait(h[i]));
 	pcpuref_barrier();

@@ -65,7 +65,7 @@ static void kill_all(struct kunit *test, struct counted **c, pcpuref_func_t *con
 	preempt_disable();
 	for (i = 0; i < NR_STATES; i++) {
 		begin_switch(c[i], i);
-		done = pcpuref_kill_and_confirm(&c[i]->ref, confirm);
+		done = !pcpuref_kill_and_confirm(&c[i]->ref, confirm);
 		EXPECT_IN_STATE_LATER(i, done);
 	}
 	preempt_enable();
@@ -84,7 +84,7 @@ static void pcpuref_kill_test_kill(struct kunit *test)
 	preempt_disable();
 	for (i = 0; i < NR_STATES; i++) {
 		begin_switch(c[i], i);
-		EXPECT_IN_STATE_LATER(i, pcpuref_kill(&c[i]->ref));
+		EXPECT_IN_STATE_LATER(i, !pcpuref_kill(&c[i]->ref));
 		/* At once, on this CPU. */
 		EXPECT_IN_STATE_LATER(i, pcpuref_is_dying(&c[i]->ref));
 		EXPECT_IN_STATE_LATER(i, !pcpuref_tryget_live(&c[i]->ref));
@@ -208,8 +208,8 @@ static void pcpuref_kill_test_confirm_has_own_grace_period(struct kunit *test)
 	c->on_confirm = spin_in_confirm;
 	c->result = -1;
 	preempt_disable();
-	EXPECT_LATER(pcpuref_switch_to_atomic(&c->ref, counted_confirm_b));
-	EXPECT_LATER(pcpuref_kill_and_confirm(&c->ref, counted_confirm));
+	EXPECT_LATER(!pcpuref_switch_to_atomic(&c->ref, counted_confirm_b));
+	EXPECT_LATER(!pcpuref_kill_and_confirm(&c->ref, counted_confirm));
 	preempt_enable();
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, atomic_read(&c->confirmed[1]), 1);
@@ -237,12 +237,12 @@ static void pcpuref_kill_test_confirms_in_order(struct kunit *test)
 	switch_first->on_confirm = note_first;
 	switch_first->result = -1;
 	preempt_disable();
-	EXPECT_LATER(pcpuref_switch_to_atomic(&kill_first->ref, NULL));
-	EXPECT_LATER(pcpuref_kill_and_confirm(&kill_first->ref, counted_confirm));
-	EXPECT_LATER(pcpuref_switch_to_atomic(&kill_first->ref, counted_confirm_b));
-	EXPECT_LATER(pcpuref_switch_to_atomic(&switch_first->ref, NULL));
-	EXPECT_LATER(pcpuref_switch_to_atomic(&switch_first->ref, counted_confirm_b));
-	EXPECT_LATER(pcpuref_kill_and_confirm(&switch_first->ref, counted_confirm));
+	EXPECT_LATER(!pcpuref_switch_to_atomic(&kill_first->ref, NULL));
+	EXPECT_LATER(!pcpuref_kill_and_confirm(&kill_first->ref, counted_confirm));
+	EXPECT_LATER(!pcpuref_switch_to_atomic(&kill_first->ref, counted_confirm_b));
+	EXPECT_LATER(!pcpuref_switch_to_atomic(&switch_first->ref, NULL));
+	EXPECT_LATER(!pcpuref_switch_to_atomic(&switch_first->ref, counted_confirm_b));
+	EXPECT_LATER(!pcpuref_kill_and_confirm(&switch_first->ref, counted_confirm));
 	preempt_enable();
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, kill_first->result, 0);
@@ -501,7 +501,7 @@ static void pcpuref_kill_test_join_during_release(struct kunit *test)
 	struct counted *c = counted_new(test, PCPUREF_RELEASE_WORK);
 
 	c->on_release = linger;
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 	KUNIT_ASSERT_NE(test, wait_for_completion_timeout(&c->release_done, PATIENCE), 0);
 	KUNIT_EXPECT_TRUE(test, pcpuref_is_zero(&c->ref));
 	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
@@ -613,7 +613,7 @@ static void pcpuref_kill_test_timeout_resurrect(struct kunit *test)
 
 	pcpuref_get(&c->ref);
 	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait_timeout(&c->ref, 1), -ETIMEDOUT);
-	KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 	pcpuref_barrier();
 	KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
 	KUNIT_EXPECT_TRUE(test, in_percpu_mode(c));
@@ -664,7 +664,7 @@ static void pcpuref_kill_test_wait_resurrect(struct kunit *test)
 		KUNIT_ASSERT_TRUE(test, wait_for_completion_timeout(&waiter[i]->ready, PATIENCE));
 	}
 	schedule_timeout_uninterruptible(HZ / 20);
-	KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 	for (i = 0; i < ARRAY_SIZE(waiter); i++) {
 		KUNIT_ASSERT_TRUE(test, helper_wait(waiter[i]));
 		KUNIT_EXPECT_EQ(test, waiter[i]->result, -ECANCELED);
@@ -720,7 +720,7 @@ static void pcpuref_kill_test_barrier(struct kunit *test)
 			c[i]->on_release = linger;
 	}
 	for (i = 0; i < ARRAY_SIZE(c); i++)
-		KUNIT_EXPECT_TRUE(test, pcpuref_kill_and_confirm(&c[i]->ref, counted_confirm));
+		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_confirm(&c[i]->ref, counted_confirm), 0);
 	pcpuref_barrier();
 	for (i = 0; i < ARRAY_SIZE(c); i++) {
 		KUNIT_EXPECT_EQ(test, confirmed(c[i]), 1);
@@ -998,10 +998,10 @@ static void pcpuref_kill_test_slow_release_delays_nobody(struct kunit *test)
 	c = counted_new(test, PCPUREF_ALLOW_REINIT);
 	pcpuref_get(&c->ref);
 	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic_sync(&c->ref), 0);
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 	pcpuref_put(&c->ref);
 	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
 	pcpuref_exit(&c->ref);
 	KUNIT_EXPECT_EQ(test, released(c), 2);

@@ -196,7 +196,7 @@ static void pcpuref_lazy_test_promotes(struct kunit *test)
 	pcpuref_barrier();
 	expect_hot(test, c, 104);
 
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 	pcpuref_barrier();
 	expect_cold(test, c, 103);
 	KUNIT_EXPECT_EQ(test, released(c), 0);
@@ -390,13 +390,13 @@ static void pcpuref_lazy_test_kill_cold(struct kunit *test)
 {
 	struct counted *c = counted_new(test, PCPUREF_INIT_LAZY);
 
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 	expect_cold(test, c, 0);
 
 	c = counted_new(test, PCPUREF_INIT_LAZY);
 	pcpuref_get(&c->ref);
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 	KUNIT_EXPECT_FALSE(test, pcpuref_tryget_live(&c->ref));
 	KUNIT_EXPECT_EQ(test, released(c), 0);
 	/* What is dying is not promoted any more, however often it is got. */
@@ -422,7 +422,7 @@ static void pcpuref_lazy_test_kill_while_asked(struct kunit *test)
 			pcpuref_get(&c->ref);
 		ask(c);
 		udelay(4 * i);
-		KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 		KUNIT_EXPECT_FALSE(test, pcpuref_tryget_live(&c->ref));
 		pcpuref_barrier();
 		KUNIT_EXPECT_EQ(test, released(c), !held);
@@ -441,7 +441,7 @@ static void pcpuref_lazy_test_kill_hot(struct kunit *test)
 	struct counted *c = counted_new_hot(test, 0);
 
 	pcpuref_get(&c->ref);
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 	KUNIT_EXPECT_FALSE(test, pcpuref_tryget_live(&c->ref));
 	KUNIT_EXPECT_EQ(test, released(c), 0);
 	pcpuref_barrier();
@@ -461,7 +461,7 @@ static void pcpuref_lazy_test_confirm_cold(struct kunit *test)
 	struct counted *c = counted_new(test, PCPUREF_INIT_LAZY);
 
 	preempt_disable();
-	EXPECT_LATER(pcpuref_kill_and_confirm(&c->ref, counted_confirm));
+	EXPECT_LATER(!pcpuref_kill_and_confirm(&c->ref, counted_confirm));
 	EXPECT_LATER(!pcpuref_tryget_live(&c->ref));
 	mdelay(60);
 	EXPECT_LATER(confirmed(c) == 0);
@@ -483,7 +483,7 @@ static void pcpuref_lazy_test_confirm_while_asked(struct kunit *test)
 
 		ask(c);
 		udelay(4 * i);
-		KUNIT_EXPECT_TRUE(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm));
+		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm), 0);
 		pcpuref_barrier();
 		KUNIT_EXPECT_EQ(test, confirmed(c), 1);
 		KUNIT_EXPECT_EQ(test, released(c), 1);
@@ -530,7 +530,7 @@ static void pcpuref_lazy_test_exit_while_asked(struct kunit *test)
 		if (i & 1)
 			ask(c);
 		else
-			KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+			KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 		udelay(2 * i);
 		pcpuref_exit(&c->ref);
 		/* The same memory is another reference's at once. */
@@ -585,7 +585,7 @@ static void pcpuref_lazy_test_reinit(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		KUNIT_EXPECT_EQ(test, released(c), i);
 		expect_cold(test, c, 0);
-		KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 		KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
 		expect_cold(test, c, 2);
 		pcpuref_put(&c->ref);
@@ -598,7 +598,7 @@ static void pcpuref_lazy_test_reinit(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, released(c), i);
 		KUNIT_EXPECT_FALSE(test, in_percpu_mode(c));
 		KUNIT_EXPECT_EQ(test, percpu_bytes(c), all_percpu_bytes());
-		KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	}
 	expect_hot(test, c, 1);
 }
@@ -612,7 +612,7 @@ static void pcpuref_lazy_test_resurrect(struct kunit *test)
 	for (i = 0; i < 3; i++) {
 		KUNIT_EXPECT_EQ(test, pcpuref_kill_sync(&c->ref), 0);
 		expect_cold(test, c, 1);
-		KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 		KUNIT_EXPECT_FALSE(test, pcpuref_is_dying(&c->ref));
 		KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
 		expect_cold(test, c, 3);
@@ -625,7 +625,7 @@ static void pcpuref_lazy_test_resurrect(struct kunit *test)
 		pcpuref_barrier();
 		KUNIT_EXPECT_FALSE(test, in_percpu_mode(c));
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
-		KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 	}
 	expect_hot(test, c, 2);
 	pcpuref_put(&c->ref);
@@ -648,7 +648,7 @@ static void pcpuref_lazy_test_resurrect_while_asked(struct kunit *test)
 		pcpuref_kill_and_confirm(&c->ref, confirm ? counted_confirm : NULL);
 		if (i & 4)
 			cond_resched();
-		KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 		pcpuref_barrier();
 		/* Counters that came when it was dead may have gone again. */
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1 + held);
@@ -675,7 +675,7 @@ static void pcpuref_lazy_test_init_dead(struct kunit *test)
 	pcpuref_barrier();
 	expect_cold(test, c, 0);
 
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	expect_cold(test, c, 1);
 	KUNIT_ASSERT_TRUE(test, heat(c));
 	expect_hot(test, c, 1);
@@ -693,11 +693,11 @@ static void pcpuref_lazy_test_init_atomic(struct kunit *test)
 	heat_in_vain(c);
 	expect_cold(test, c, 1);
 	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	heat_in_vain(c);
 	expect_cold(test, c, 1);
 
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 	pcpuref_barrier();
 	expect_hot(test, c, 1);
 }
@@ -708,9 +708,9 @@ static void pcpuref_lazy_test_switch_to_percpu(struct kunit *test)
 	struct counted *c = counted_new(test, PCPUREF_INIT_LAZY | PCPUREF_ALLOW_REINIT);
 
 	pcpuref_get(&c->ref);
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 	/* More than once is no different. */
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 	pcpuref_barrier();
 	expect_hot(test, c, 2);
 	pcpuref_put(&c->ref);
@@ -720,7 +720,7 @@ static void pcpuref_lazy_test_switch_to_percpu(struct kunit *test)
 	/* With interrupts off: nothing of it is done on the spot. */
 	c = counted_new(test, PCPUREF_INIT_LAZY | PCPUREF_ALLOW_REINIT);
 	local_irq_disable();
-	EXPECT_LATER(pcpuref_switch_to_percpu(&c->ref));
+	EXPECT_LATER(!pcpuref_switch_to_percpu(&c->ref));
 	EXPECT_LATER(irqs_disabled());
 	local_irq_enable();
 	pcpuref_barrier();
@@ -733,7 +733,7 @@ static void pcpuref_lazy_test_switch_not_allowed(struct kunit *test)
 	struct counted *c = counted_new(test, PCPUREF_INIT_LAZY);
 
 	EXPECT_REPORT(test, "back to per-CPU mode without ALLOW_REINIT");
-	KUNIT_EXPECT_FALSE(test, pcpuref_switch_to_percpu(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), -EINVAL);
 	pcpuref_barrier();
 	expect_cold(test, c, 1);
 	KUNIT_EXPECT_TRUE(test, heat(c));
@@ -755,7 +755,7 @@ static void pcpuref_lazy_test_switch_to_atomic(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, percpu_bytes(c), flags ? all_percpu_bytes() : 0);
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 2);
 		if (flags) {
-			KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+			KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 			expect_hot(test, c, 2);
 		}
 		pcpuref_put(&c->ref);
@@ -764,12 +764,12 @@ static void pcpuref_lazy_test_switch_to_atomic(struct kunit *test)
 
 		/* A cold one, which must not get any. */
 		c = counted_new(test, PCPUREF_INIT_LAZY | flags);
-		KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm));
+		KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm), 0);
 		heat_in_vain(c);
 		KUNIT_EXPECT_EQ(test, confirmed(c), 1);
 		expect_cold(test, c, 1);
 		if (flags) {
-			KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+			KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 			pcpuref_barrier();
 			expect_hot(test, c, 1);
 		}
@@ -827,10 +827,10 @@ static void pcpuref_lazy_test_promoted_in_grace_period(struct kunit *test)
 	struct counted *c = counted_new(test, PCPUREF_INIT_LAZY | PCPUREF_ALLOW_REINIT);
 
 	preempt_disable();
-	EXPECT_LATER(pcpuref_kill_and_confirm(&c->ref, counted_confirm));
-	EXPECT_LATER(pcpuref_resurrect(&c->ref));
+	EXPECT_LATER(!pcpuref_kill_and_confirm(&c->ref, counted_confirm));
+	EXPECT_LATER(!pcpuref_resurrect(&c->ref));
 	burst(c);
-	EXPECT_LATER(pcpuref_switch_to_percpu(&c->ref));
+	EXPECT_LATER(!pcpuref_switch_to_percpu(&c->ref));
 	EXPECT_LATER(confirmed(c) == 0);
 	EXPECT_LATER(!in_percpu_mode(c));
 	preempt_enable();
@@ -958,7 +958,7 @@ static void pcpuref_lazy_test_storm(struct kunit *test)
 		expect_hot(test, c, 1 + held);
 		KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic_sync(&c->ref), 0);
 		expect_cold(test, c, 1 + held);
-		KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 		pcpuref_put_many(&c->ref, held);
 		KUNIT_EXPECT_EQ(test, released(c), 1);
 		pcpuref_exit(&c->ref);
@@ -981,9 +981,9 @@ static void pcpuref_lazy_test_storm_resurrect(struct kunit *test)
 		for (i = 0; i < n; i++)
 			wait_for_completion_timeout(&h[i]->ready, PATIENCE);
 		do {
-			KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+			KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 			cond_resched();
-			KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+			KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 			if (round & 1)
 				pcpuref_switch_to_percpu(&c->ref);
 			udelay(20 * round);

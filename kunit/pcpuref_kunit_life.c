@@ -43,7 +43,7 @@ static void pcpuref_life_test_whole_life(struct kunit *test)
 {
 	struct counted *c = counted_new(test, 0);
 
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 	KUNIT_EXPECT_TRUE(test, pcpuref_is_zero(&c->ref));
@@ -107,9 +107,9 @@ static void pcpuref_life_test_init_nonzeroed(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
 		KUNIT_EXPECT_FALSE(test, pcpuref_is_dying(&c->ref));
 		KUNIT_EXPECT_FALSE(test, pcpuref_is_zero(&c->ref));
-		KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_atomic(&c->ref, NULL));
-		KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
-		KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic(&c->ref, NULL), 0);
+		KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
+		KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 		pcpuref_barrier();
 		KUNIT_EXPECT_EQ(test, released(c), i + 1);
 		KUNIT_EXPECT_EQ(test, confirmed(c), 0);
@@ -160,7 +160,7 @@ static void pcpuref_life_test_late_puts_G17(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, err, 0);
 	for (i = 0; i < ARRAY_SIZE(next); i++) {
 		KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&next[i]->ref));
-		KUNIT_EXPECT_TRUE(test, pcpuref_kill(&next[i]->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_kill(&next[i]->ref), 0);
 	}
 	pcpuref_barrier();
 	for (i = 0; i < ARRAY_SIZE(next); i++) {
@@ -418,7 +418,7 @@ static void pcpuref_life_test_many(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1221);
 	pcpuref_put_many(&c->ref, 1000);
 
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 220);
 	pcpuref_put_many(&c->ref, 219);
 	KUNIT_EXPECT_EQ(test, released(c), 0);
@@ -440,7 +440,7 @@ static void pcpuref_life_test_tryget(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 5);
 	pcpuref_put_many(&c->ref, 3);
 
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 	pcpuref_barrier();
 	KUNIT_EXPECT_TRUE(test, pcpuref_tryget(&c->ref));
 	KUNIT_EXPECT_TRUE(test, pcpuref_tryget_many(&c->ref, 2));
@@ -475,7 +475,7 @@ static void pcpuref_life_test_release_by_put(struct kunit *test)
 
 	pcpuref_get(&c->ref);
 	pcpuref_get(&c->ref);
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, released(c), 0);
 	KUNIT_EXPECT_FALSE(test, pcpuref_is_zero(&c->ref));
@@ -498,7 +498,7 @@ static void pcpuref_life_test_put_during_switch(struct kunit *test)
 
 	pcpuref_get_many(&c->ref, 3);
 	preempt_disable();
-	EXPECT_LATER(pcpuref_kill(&c->ref));
+	EXPECT_LATER(!pcpuref_kill(&c->ref));
 	pcpuref_put(&c->ref);
 	pcpuref_get(&c->ref);
 	EXPECT_LATER(pcpuref_tryget(&c->ref));
@@ -528,7 +528,7 @@ static void pcpuref_life_test_read_across_cpus(struct kunit *test)
 	put_many_on(cpumask_first(cpu_online_mask), &c->ref, 1);
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 2);
 
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, released(c), 0);
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
@@ -796,7 +796,7 @@ static void pcpuref_life_test_nmi_release_resurrect(struct kunit *test)
 	pcpuref_put(&c->ref);
 	fake_nmi_exit(flags);
 	EXPECT_LATER(released(c) == 0);
-	EXPECT_LATER(pcpuref_resurrect(&c->ref));
+	EXPECT_LATER(!pcpuref_resurrect(&c->ref));
 	EXPECT_LATER(released(c) == 1);
 	local_irq_restore(irqs_off);
 	pcpuref_barrier();

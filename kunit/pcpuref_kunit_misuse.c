@@ -103,7 +103,7 @@ static void pcpuref_misuse_test_put_initial(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
 	pcpuref_put(&c->ref);
 	pcpuref_put(&c->ref);
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 	KUNIT_EXPECT_FALSE(test, pcpuref_tryget_live(&c->ref));
 	expect_leaked(test, c, 0);
 }
@@ -243,9 +243,9 @@ static void pcpuref_misuse_test_stuck_machine(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic_sync(&c->ref), 0);
 	for (i = 0; i < 16; i++) {
 		if (i & 1)
-			KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+			KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 		KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
-		KUNIT_EXPECT_TRUE(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm));
+		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm), 0);
 		if (i & 2)
 			pcpuref_put_many(&c->ref, 2);
 		if (i & 4) {
@@ -254,8 +254,8 @@ static void pcpuref_misuse_test_stuck_machine(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), -ENOTRECOVERABLE);
 		}
 		if (i & 8)
-			KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_atomic(&c->ref, NULL));
-		KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+			KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic(&c->ref, NULL), 0);
+		KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 		pcpuref_barrier();
 	}
 	KUNIT_EXPECT_EQ(test, confirmed(c), 16);
@@ -269,7 +269,7 @@ static void pcpuref_misuse_test_reinit_of_stuck(struct kunit *test)
 
 	EXPECT_REPORT(test, "put without a reference");
 	pcpuref_put(&c->ref);
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
 	/* Not 0: the release that has returned was that of the life before. */
 	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), -ENOTRECOVERABLE);
@@ -324,7 +324,7 @@ static void pcpuref_misuse_test_overflow(struct kunit *test)
 			pcpuref_get(&c->ref);
 		pcpuref_put_many(&c->ref, LONG_MAX);
 		KUNIT_EXPECT_EQ(test, released(c), 0);
-		KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 		expect_leaked(test, c, 0);
 	}
 }
@@ -356,7 +356,7 @@ static bool gone_put(struct counted *c)
 
 static bool gone_kill(struct counted *c)
 {
-	return !pcpuref_kill_and_confirm(&c->ref, counted_confirm);
+	return pcpuref_kill_and_confirm(&c->ref, counted_confirm) == -EINVAL;
 }
 
 static bool gone_kill_sync(struct counted *c)
@@ -376,17 +376,17 @@ static bool gone_kill_and_wait_timeout(struct counted *c)
 
 static bool gone_reinit(struct counted *c)
 {
-	return !pcpuref_reinit(&c->ref);
+	return pcpuref_reinit(&c->ref) == -EINVAL;
 }
 
 static bool gone_resurrect(struct counted *c)
 {
-	return !pcpuref_resurrect(&c->ref);
+	return pcpuref_resurrect(&c->ref) == -EINVAL;
 }
 
 static bool gone_to_atomic(struct counted *c)
 {
-	return !pcpuref_switch_to_atomic(&c->ref, counted_confirm);
+	return pcpuref_switch_to_atomic(&c->ref, counted_confirm) == -EINVAL;
 }
 
 static bool gone_to_atomic_sync(struct counted *c)
@@ -396,7 +396,7 @@ static bool gone_to_atomic_sync(struct counted *c)
 
 static bool gone_to_percpu(struct counted *c)
 {
-	return !pcpuref_switch_to_percpu(&c->ref);
+	return pcpuref_switch_to_percpu(&c->ref) == -EINVAL;
 }
 
 struct gone_use {
@@ -499,7 +499,7 @@ static void pcpuref_misuse_test_moved(struct kunit *test)
 
 	copy->ref = c->ref;
 	EXPECT_GONE_REPORT(test, "use of a reference that was moved, or races with exit and init");
-	KUNIT_EXPECT_FALSE(test, pcpuref_kill(&copy->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&copy->ref), -EINVAL);
 	KUNIT_EXPECT_EQ(test, copy->ref.word, word);
 	EXPECT_GONE_REPORT(test, "use of a reference that was moved, or races with exit and init");
 	pcpuref_exit(&copy->ref);
@@ -520,15 +520,15 @@ static void pcpuref_misuse_test_kill_twice(struct kunit *test)
 	struct counted *c = counted_dying(test, 0, 1);
 
 	EXPECT_REPORT_COUNT(test, "kill of a dying reference", 1);
-	KUNIT_EXPECT_FALSE(test, pcpuref_kill(&c->ref));
-	KUNIT_EXPECT_FALSE(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), -EINVAL);
+	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm), -EINVAL);
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, confirmed(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 0);
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
 	pcpuref_put(&c->ref);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
-	KUNIT_EXPECT_FALSE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), -EINVAL);
 	expect_dead_for_good(test, c, 1);
 	check_reports(test);
 }
@@ -540,8 +540,8 @@ static void pcpuref_misuse_test_kill_twice_in_flight(struct kunit *test)
 
 	EXPECT_REPORT_COUNT(test, "kill of a dying reference", 1);
 	preempt_disable();
-	EXPECT_LATER(pcpuref_kill_and_confirm(&c->ref, counted_confirm));
 	EXPECT_LATER(!pcpuref_kill_and_confirm(&c->ref, counted_confirm));
+	EXPECT_LATER(pcpuref_kill_and_confirm(&c->ref, counted_confirm) == -EINVAL);
 	preempt_enable();
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, confirmed(c), 1);
@@ -553,10 +553,10 @@ static void pcpuref_misuse_test_kill_init_dead(struct kunit *test)
 	struct counted *c = counted_new(test, PCPUREF_INIT_DEAD);
 
 	EXPECT_REPORT_COUNT(test, "kill of a dying reference", 0);
-	KUNIT_EXPECT_FALSE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), -EINVAL);
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, released(c), 0);
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 }
@@ -567,11 +567,11 @@ static void pcpuref_misuse_test_reinit_live(struct kunit *test)
 
 	pcpuref_get(&c->ref);
 	EXPECT_REPORT_COUNT(test, "reinit of a live reference", 2);
-	KUNIT_EXPECT_FALSE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), -EINVAL);
 	EXPECT_REPORT_COUNT(test, "resurrect of a live reference", 2);
-	KUNIT_EXPECT_FALSE(test, pcpuref_resurrect(&c->ref));
-	KUNIT_EXPECT_FALSE(test, pcpuref_reinit(&c->ref));
-	KUNIT_EXPECT_FALSE(test, pcpuref_resurrect(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), -EINVAL);
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), -EINVAL);
+	KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), -EINVAL);
 	KUNIT_EXPECT_TRUE(test, in_percpu_mode(c));
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 2);
 	pcpuref_put(&c->ref);
@@ -584,13 +584,13 @@ static void pcpuref_misuse_test_reinit_nonzero(struct kunit *test)
 	struct counted *c = counted_dying(test, PCPUREF_ALLOW_REINIT, 2);
 
 	EXPECT_REPORT_COUNT(test, "reinit of a non-zero reference", 2);
-	KUNIT_EXPECT_FALSE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), -EBUSY);
 	KUNIT_EXPECT_TRUE(test, pcpuref_is_dying(&c->ref));
 	KUNIT_EXPECT_FALSE(test, pcpuref_tryget_live(&c->ref));
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 2);
 	pcpuref_put_many(&c->ref, 2);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
 }
 
@@ -601,8 +601,8 @@ static void pcpuref_misuse_test_reinit_in_flight(struct kunit *test)
 
 	EXPECT_REPORT_COUNT(test, "reinit of a non-zero reference", 1);
 	preempt_disable();
-	EXPECT_LATER(pcpuref_kill(&c->ref));
-	EXPECT_LATER(!pcpuref_reinit(&c->ref));
+	EXPECT_LATER(!pcpuref_kill(&c->ref));
+	EXPECT_LATER(pcpuref_reinit(&c->ref) == -EBUSY);
 	preempt_enable();
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, released(c), 1);
@@ -616,7 +616,7 @@ static void pcpuref_misuse_test_not_allowed(struct kunit *test)
 
 	c = counted_dead(test, 0);
 	EXPECT_REPORT_COUNT(test, "back to per-CPU mode without ALLOW_REINIT", 0);
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	KUNIT_EXPECT_FALSE(test, in_percpu_mode(c));
 	KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 2);
@@ -626,7 +626,7 @@ static void pcpuref_misuse_test_not_allowed(struct kunit *test)
 
 	c = counted_dying(test, 0, 1);
 	EXPECT_REPORT_COUNT(test, "back to per-CPU mode without ALLOW_REINIT", 1);
-	KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 	KUNIT_EXPECT_FALSE(test, in_percpu_mode(c));
 	KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
 	pcpuref_put_many(&c->ref, 2);
@@ -635,7 +635,7 @@ static void pcpuref_misuse_test_not_allowed(struct kunit *test)
 
 	c = counted_new_atomic(test, 0);
 	EXPECT_REPORT_COUNT(test, "back to per-CPU mode without ALLOW_REINIT", 1);
-	KUNIT_EXPECT_FALSE(test, pcpuref_switch_to_percpu(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), -EINVAL);
 	KUNIT_EXPECT_FALSE(test, in_percpu_mode(c));
 	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
@@ -643,7 +643,7 @@ static void pcpuref_misuse_test_not_allowed(struct kunit *test)
 	/* One that is in per-CPU mode need not go there, but may not ask. */
 	c = counted_new(test, 0);
 	EXPECT_REPORT_COUNT(test, "back to per-CPU mode without ALLOW_REINIT", 1);
-	KUNIT_EXPECT_FALSE(test, pcpuref_switch_to_percpu(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), -EINVAL);
 	KUNIT_EXPECT_TRUE(test, in_percpu_mode(c));
 }
 
@@ -655,8 +655,8 @@ static void pcpuref_misuse_test_not_allowed_in_flight(struct kunit *test)
 	pcpuref_get(&c->ref);
 	EXPECT_REPORT_COUNT(test, "back to per-CPU mode without ALLOW_REINIT", 2);
 	preempt_disable();
-	EXPECT_LATER(pcpuref_kill(&c->ref));
-	EXPECT_LATER(pcpuref_resurrect(&c->ref));
+	EXPECT_LATER(!pcpuref_kill(&c->ref));
+	EXPECT_LATER(!pcpuref_resurrect(&c->ref));
 	preempt_enable();
 	pcpuref_barrier();
 	KUNIT_EXPECT_FALSE(test, in_percpu_mode(c));
@@ -675,22 +675,22 @@ static void pcpuref_misuse_test_too_many_confirms(struct kunit *test)
 
 	EXPECT_REPORT_COUNT(test, "too many different confirm callbacks", 1);
 	preempt_disable();
-	EXPECT_LATER(pcpuref_switch_to_atomic(&c->ref, counted_confirm));
-	EXPECT_LATER(pcpuref_switch_to_atomic(&c->ref, counted_confirm_b));
-	EXPECT_LATER(pcpuref_switch_to_atomic(&c->ref, counted_confirm_c));
-	EXPECT_LATER(!pcpuref_switch_to_atomic(&c->ref, counted_confirm_d));
+	EXPECT_LATER(!pcpuref_switch_to_atomic(&c->ref, counted_confirm));
+	EXPECT_LATER(!pcpuref_switch_to_atomic(&c->ref, counted_confirm_b));
+	EXPECT_LATER(!pcpuref_switch_to_atomic(&c->ref, counted_confirm_c));
+	EXPECT_LATER(pcpuref_switch_to_atomic(&c->ref, counted_confirm_d) == -EBUSY);
 	/* Refused as a whole: it lives. */
-	EXPECT_LATER(!pcpuref_kill_and_confirm(&c->ref, counted_confirm_d));
+	EXPECT_LATER(pcpuref_kill_and_confirm(&c->ref, counted_confirm_d) == -EBUSY);
 	EXPECT_LATER(!pcpuref_is_dying(&c->ref));
 	/* There is room for one that is waiting already. */
-	EXPECT_LATER(pcpuref_kill_and_confirm(&c->ref, counted_confirm_b));
+	EXPECT_LATER(!pcpuref_kill_and_confirm(&c->ref, counted_confirm_b));
 	preempt_enable();
 	pcpuref_barrier();
 	for (i = 0; i < 4; i++)
 		KUNIT_EXPECT_EQ(test, atomic_read(&c->confirmed[i]), calls[i]);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 	/* And again for any, when they have been called. */
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm_d));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm_d), 0);
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, atomic_read(&c->confirmed[3]), 1);
 }
@@ -767,7 +767,7 @@ static void pcpuref_misuse_test_is_zero_after_exit(struct kunit *test)
 		struct counted *c = counted_new(test, PCPUREF_INIT_ATOMIC);
 
 		pcpuref_get_many(&c->ref, counts[i]);
-		KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 		KUNIT_EXPECT_FALSE(test, pcpuref_is_zero(&c->ref));
 		EXPECT_REPORT_COUNT(test, "exit with references out", counts[i]);
 		pcpuref_exit(&c->ref);
@@ -883,7 +883,7 @@ static DECLARE_COMPLETION(linger);
 
 static void revive_and_linger(struct counted *c)
 {
-	c->result = pcpuref_reinit(&c->ref);
+	c->result = !pcpuref_reinit(&c->ref);
 	complete(&revived);
 	wait_for_completion_timeout(&linger, PATIENCE);
 	atomic_inc(&c->returned);
@@ -900,10 +900,10 @@ static void pcpuref_misuse_test_exit_before_release(struct kunit *test)
 	reinit_completion(&revived);
 	reinit_completion(&linger);
 	c->on_release = revive_and_linger;
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 	KUNIT_ASSERT_TRUE(test, wait_for_completion_timeout(&revived, PATIENCE));
 	KUNIT_EXPECT_TRUE(test, c->result);
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 	KUNIT_EXPECT_TRUE(test, pcpuref_is_zero(&c->ref));
 	EXPECT_REPORT_COUNT(test, "exit before release was called", 0);
 	pcpuref_exit(&c->ref);
@@ -951,18 +951,18 @@ static void pcpuref_misuse_test_cancel_used(struct kunit *test)
 	pcpuref_cancel_init(&c->ref);
 
 	c = counted_new(test, PCPUREF_INIT_ATOMIC);
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 	EXPECT_REPORT_COUNT(test, "cancel_init of a used reference", 0);
 	pcpuref_cancel_init(&c->ref);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 
 	c = counted_new_atomic(test, PCPUREF_ALLOW_REINIT);
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 	EXPECT_REPORT_COUNT(test, "cancel_init of a used reference", 1);
 	pcpuref_cancel_init(&c->ref);
 
 	c = counted_dead(test, PCPUREF_ALLOW_REINIT);
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	EXPECT_REPORT_COUNT(test, "cancel_init of a used reference", 1);
 	pcpuref_cancel_init(&c->ref);
 
@@ -1003,7 +1003,7 @@ static void pcpuref_misuse_test_name(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, pcpuref_init(&a_reference, counted_release, 0, GFP_KERNEL), 0);
 	expect_report(test, "misuse: reinit of a live reference: name=&a_reference",
 		      __func__);
-	KUNIT_EXPECT_FALSE(test, pcpuref_reinit(&a_reference));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&a_reference), -EINVAL);
 	pcpuref_exit(&a_reference);
 }
 
@@ -1085,7 +1085,7 @@ static void pcpuref_misuse_test_one_report_for_a_place(struct kunit *test)
 	}
 	/* Another kind and another place are heard beside it. */
 	EXPECT_REPORT_COUNT(test, "kill of a dying reference", 0);
-	KUNIT_EXPECT_FALSE(test, pcpuref_kill(&counted_dead(test, 0)->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&counted_dead(test, 0)->ref), -EINVAL);
 }
 
 /* Also of copies of a reference, which have no bits of their own. */
@@ -1097,7 +1097,7 @@ static void pcpuref_misuse_test_moved_again(struct kunit *test)
 
 	for (i = 0; i < 2; i++) {
 		expect_report(test, "misuse: use of a reference that was moved", __func__);
-		KUNIT_EXPECT_FALSE(test, pcpuref_kill(&copy));
+		KUNIT_EXPECT_EQ(test, pcpuref_kill(&copy), -EINVAL);
 		check_reports(test);
 	}
 }
@@ -1120,7 +1120,7 @@ static void pcpuref_misuse_test_cause_is_remembered(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, info.stuck_misuse, PCPUREF_EXCESS_PUT);
 	snprintf(name, sizeof(name), "%ps", (void *)info.stuck_by);
 	KUNIT_EXPECT_TRUE(test, str_has_prefix(name, "put_from_here"));
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 	expect_leaked(test, c, 0);
 }
 

@@ -13,7 +13,7 @@ static void pcpuref_modes_test_to_atomic(struct kunit *test)
 	struct counted *c = counted_new(test, PCPUREF_ALLOW_REINIT);
 
 	pcpuref_get_many(&c->ref, 10);
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm), 0);
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, confirmed(c), 1);
 	KUNIT_EXPECT_FALSE(test, in_percpu_mode(c));
@@ -22,12 +22,12 @@ static void pcpuref_modes_test_to_atomic(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 12);
 	/* Again: nothing to switch, but the confirmation comes. */
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm), 0);
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, confirmed(c), 2);
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 12);
 
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 	KUNIT_EXPECT_TRUE(test, in_percpu_mode(c));
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 12);
 	pcpuref_put_many(&c->ref, 11);
@@ -42,8 +42,8 @@ static void pcpuref_modes_test_confirm_grace_period(struct kunit *test)
 	struct counted *atomic = counted_new(test, PCPUREF_INIT_ATOMIC);
 
 	preempt_disable();
-	EXPECT_LATER(pcpuref_switch_to_atomic(&percpu->ref, counted_confirm));
-	EXPECT_LATER(pcpuref_switch_to_atomic(&atomic->ref, counted_confirm));
+	EXPECT_LATER(!pcpuref_switch_to_atomic(&percpu->ref, counted_confirm));
+	EXPECT_LATER(!pcpuref_switch_to_atomic(&atomic->ref, counted_confirm));
 	mdelay(60);
 	EXPECT_LATER(confirmed(percpu) == 0);
 	EXPECT_LATER(confirmed(atomic) == 0);
@@ -67,7 +67,7 @@ static void pcpuref_modes_test_exact_in_confirm(struct kunit *test)
 	get_many_on(cpumask_first(cpu_online_mask), &c->ref, 1000);
 	put_many_on(cpumask_last(cpu_online_mask), &c->ref, 900);
 	preempt_disable();
-	EXPECT_LATER(pcpuref_switch_to_atomic(&c->ref, counted_confirm));
+	EXPECT_LATER(!pcpuref_switch_to_atomic(&c->ref, counted_confirm));
 	pcpuref_get_many(&c->ref, 10);
 	pcpuref_put_many(&c->ref, 50);
 	preempt_enable();
@@ -124,19 +124,19 @@ static void pcpuref_modes_test_sticky(struct kunit *test)
 	for (i = 0; i < 3; i++) {
 		KUNIT_EXPECT_FALSE(test, in_percpu_mode(c));
 		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
-		KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 		KUNIT_EXPECT_FALSE(test, in_percpu_mode(c));
 		pcpuref_get(&c->ref);
 		KUNIT_EXPECT_EQ(test, pcpuref_kill_sync(&c->ref), 0);
-		KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 		KUNIT_EXPECT_FALSE(test, in_percpu_mode(c));
 		KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
 		pcpuref_put_many(&c->ref, 2);
 	}
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 	KUNIT_EXPECT_TRUE(test, in_percpu_mode(c));
 	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	KUNIT_EXPECT_TRUE(test, in_percpu_mode(c));
 }
 
@@ -155,20 +155,20 @@ static void pcpuref_modes_test_init_flags(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, in_percpu_mode(c), !dead && !atomic);
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), !dead);
 		if (dead)
-			KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+			KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 		KUNIT_EXPECT_FALSE(test, pcpuref_is_dying(&c->ref));
 		KUNIT_EXPECT_FALSE(test, pcpuref_is_zero(&c->ref));
 		KUNIT_EXPECT_EQ(test, in_percpu_mode(c), !atomic);
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
 		if (atomic) {
 			/* The flag is as good as a switch, and undone by one. */
-			KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+			KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 			KUNIT_EXPECT_TRUE(test, in_percpu_mode(c));
 		}
 		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		KUNIT_EXPECT_EQ(test, released(c), 1);
 		if (reusable) {
-			KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+			KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 			KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 			KUNIT_EXPECT_EQ(test, released(c), 2);
 		}
@@ -188,7 +188,7 @@ static void pcpuref_modes_test_atomic_without_reinit(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 2);
 	pcpuref_put(&c->ref);
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 }
 
@@ -198,8 +198,8 @@ static void pcpuref_modes_test_back_in_flight(struct kunit *test)
 	struct counted *c = counted_new(test, PCPUREF_ALLOW_REINIT);
 
 	preempt_disable();
-	EXPECT_LATER(pcpuref_switch_to_atomic(&c->ref, counted_confirm));
-	EXPECT_LATER(pcpuref_switch_to_percpu(&c->ref));
+	EXPECT_LATER(!pcpuref_switch_to_atomic(&c->ref, counted_confirm));
+	EXPECT_LATER(!pcpuref_switch_to_percpu(&c->ref));
 	EXPECT_LATER(pcpuref_tryget_live(&c->ref));
 	preempt_enable();
 	pcpuref_barrier();
@@ -239,7 +239,7 @@ static void pcpuref_modes_test_percpu_against_kill(struct kunit *test)
 		if (held)
 			pcpuref_put(&c->ref);
 		KUNIT_EXPECT_EQ(test, released(c), 1);
-		KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 		KUNIT_EXPECT_TRUE(test, in_percpu_mode(c));
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
 	}
@@ -283,7 +283,7 @@ static void pcpuref_modes_test_switch_in_confirm(struct kunit *test)
 	int i;
 
 	c->on_confirm = confirm_again;
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm), 0);
 	for (i = 0; i < 5; i++)
 		KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&c->confirm_done, PATIENCE), 0);
 	pcpuref_barrier();
@@ -321,14 +321,14 @@ static void pcpuref_modes_test_wrap(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 8);
 
 		/* The counters begin the next round at zero. */
-		KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 8);
 		for (j = 0; j < 3; j++)
 			put_many_on(first, &c->ref, steps[i]);
 		for (j = 0; j < 3; j++)
 			get_many_on(last, &c->ref, steps[i]);
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 8);
-		KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 		pcpuref_barrier();
 		KUNIT_EXPECT_EQ(test, released(c), 0);
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 7);
@@ -347,7 +347,7 @@ static void pcpuref_modes_test_wrap_in_flight(struct kunit *test)
 	pcpuref_get_many(&c->ref, ULONG_MAX);
 	pcpuref_get_many(&c->ref, 1000);
 	preempt_disable();
-	EXPECT_LATER(pcpuref_kill(&c->ref));
+	EXPECT_LATER(!pcpuref_kill(&c->ref));
 	pcpuref_put_many(&c->ref, 990);
 	pcpuref_get_many(&c->ref, 1);
 	preempt_enable();
@@ -369,7 +369,7 @@ static void pcpuref_modes_test_large_count(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), many + 1);
 	KUNIT_EXPECT_TRUE(test, pcpuref_tryget_many(&c->ref, 5));
 	pcpuref_put_many(&c->ref, 5);
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), many + 1);
 	pcpuref_put_many(&c->ref, many);
 	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
@@ -550,19 +550,19 @@ static bool make_request(struct counted *c, enum request r)
 {
 	switch (r) {
 	case KILL:
-		return pcpuref_kill(&c->ref);
+		return !pcpuref_kill(&c->ref);
 	case KILL_CONFIRM:
-		return pcpuref_kill_and_confirm(&c->ref, counted_confirm);
+		return !pcpuref_kill_and_confirm(&c->ref, counted_confirm);
 	case TO_ATOMIC:
-		return pcpuref_switch_to_atomic(&c->ref, NULL);
+		return !pcpuref_switch_to_atomic(&c->ref, NULL);
 	case TO_ATOMIC_CONFIRM:
-		return pcpuref_switch_to_atomic(&c->ref, counted_confirm_b);
+		return !pcpuref_switch_to_atomic(&c->ref, counted_confirm_b);
 	case TO_PERCPU:
-		return pcpuref_switch_to_percpu(&c->ref);
+		return !pcpuref_switch_to_percpu(&c->ref);
 	case RESURRECT:
-		return pcpuref_resurrect(&c->ref);
+		return !pcpuref_resurrect(&c->ref);
 	case REINIT:
-		return pcpuref_reinit(&c->ref);
+		return !pcpuref_reinit(&c->ref);
 	case PUT:
 		pcpuref_put(&c->ref);
 		return true;

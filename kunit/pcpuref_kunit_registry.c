@@ -275,7 +275,7 @@ static void pcpuref_registry_test_id_through_lives(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, info);
 	for (i = 1; i < 4; i++) {
 		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
-		KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 		KUNIT_EXPECT_EQ(test, id_of(c), id);
 		KUNIT_EXPECT_EQ(test, times_found(c, info), 1);
 		KUNIT_EXPECT_EQ(test, info->life, i + 1);
@@ -459,29 +459,29 @@ static void pcpuref_registry_test_states(struct kunit *test)
 	expect_shown(test, c, PCPUREF_MODE_PERCPU, PCPUREF_STATE_LIVE, 3, 1);
 
 	preempt_disable();
-	EXPECT_LATER(pcpuref_switch_to_atomic(&c->ref, NULL));
+	EXPECT_LATER(!pcpuref_switch_to_atomic(&c->ref, NULL));
 	EXPECT_LATER(shows(c, PCPUREF_MODE_SWITCHING, PCPUREF_STATE_LIVE, 3));
 	preempt_enable();
 	pcpuref_barrier();
 	expect_shown(test, c, PCPUREF_MODE_ATOMIC, PCPUREF_STATE_LIVE, 3, 1);
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 	expect_shown(test, c, PCPUREF_MODE_PERCPU, PCPUREF_STATE_LIVE, 3, 1);
 
 	/* The initial reference goes when the switch is over. */
 	preempt_disable();
-	EXPECT_LATER(pcpuref_kill(&c->ref));
+	EXPECT_LATER(!pcpuref_kill(&c->ref));
 	EXPECT_LATER(shows(c, PCPUREF_MODE_SWITCHING, PCPUREF_STATE_DYING, 3));
 	preempt_enable();
 	pcpuref_barrier();
 	expect_shown(test, c, PCPUREF_MODE_ATOMIC, PCPUREF_STATE_DYING, 2, 1);
-	KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 	expect_shown(test, c, PCPUREF_MODE_PERCPU, PCPUREF_STATE_LIVE, 3, 1);
 
 	KUNIT_EXPECT_EQ(test, pcpuref_kill_sync(&c->ref), 0);
 	pcpuref_put_many(&c->ref, 2);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 	expect_shown(test, c, PCPUREF_MODE_ATOMIC, PCPUREF_STATE_DEAD, 0, 1);
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	expect_shown(test, c, PCPUREF_MODE_PERCPU, PCPUREF_STATE_LIVE, 1, 2);
 
 	EXPECT_FOUND(test, "put without a reference", ANY_COUNT, FOUND_AT_SWITCH);
@@ -490,7 +490,7 @@ static void pcpuref_registry_test_states(struct kunit *test)
 	expect_shown(test, c, PCPUREF_MODE_PERCPU, PCPUREF_STATE_LIVE, -1, 2);
 	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic_sync(&c->ref), 0);
 	expect_shown(test, c, PCPUREF_MODE_ATOMIC, PCPUREF_STATE_STUCK, LONG_MAX, 2);
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 	expect_shown(test, c, PCPUREF_MODE_ATOMIC, PCPUREF_STATE_STUCK, LONG_MAX, 2);
 }
 
@@ -500,7 +500,7 @@ static void pcpuref_registry_test_states_from_flags(struct kunit *test)
 
 	/* It has not lived yet. */
 	expect_shown(test, c, PCPUREF_MODE_ATOMIC, PCPUREF_STATE_DEAD, 0, 0);
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	expect_shown(test, c, PCPUREF_MODE_PERCPU, PCPUREF_STATE_LIVE, 1, 1);
 	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	expect_shown(test, c, PCPUREF_MODE_ATOMIC, PCPUREF_STATE_DEAD, 0, 1);
@@ -533,7 +533,7 @@ static void pcpuref_registry_test_releasing(struct kunit *test)
 	struct pcpuref_info info;
 
 	c->on_release = note_state;
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 	KUNIT_EXPECT_EQ(test, c->result, (int)PCPUREF_STATE_RELEASING);
 	KUNIT_EXPECT_STREQ(test, pcpuref_state_name(PCPUREF_STATE_RELEASING), "releasing");
@@ -592,7 +592,7 @@ static void pcpuref_registry_test_counts(struct kunit *test)
 
 	/* While it is switching some are here and some are there. */
 	preempt_disable();
-	EXPECT_LATER(pcpuref_switch_to_atomic(&c->ref, NULL));
+	EXPECT_LATER(!pcpuref_switch_to_atomic(&c->ref, NULL));
 	pcpuref_get_many(&c->ref, 3);
 	EXPECT_LATER(pcpuref_inspect(&c->ref, &info));
 	EXPECT_LATER(info.shared == 4);
@@ -670,7 +670,7 @@ static void pcpuref_registry_test_times(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, names_function(info.killer, "kill_from_here"));
 
 	/* A new life has not been killed. */
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	KUNIT_ASSERT_TRUE(test, pcpuref_inspect(&c->ref, &info));
 	KUNIT_EXPECT_EQ(test, info.killed_at, 0);
 	KUNIT_EXPECT_EQ(test, info.created_at, created_at);
@@ -681,7 +681,7 @@ static void pcpuref_registry_test_times(struct kunit *test)
 	KUNIT_ASSERT_TRUE(test, pcpuref_inspect(&c->ref, &info));
 	KUNIT_EXPECT_TRUE(test, names_function(info.killer, __func__));
 	KUNIT_EXPECT_NE(test, info.killed_at, 0);
-	KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_wait(&c->ref), 0);
 	KUNIT_ASSERT_TRUE(test, pcpuref_inspect(&c->ref, &info));
 	KUNIT_EXPECT_TRUE(test, names_function(info.killer, __func__));

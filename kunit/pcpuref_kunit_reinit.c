@@ -36,7 +36,7 @@ static void pcpuref_reinit_test_reinit(struct kunit *test)
 
 	live_and_die(test, c, true);
 	for (i = 0; i < 5; i++) {
-		KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 		live_and_die(test, c, true);
 	}
 	KUNIT_EXPECT_EQ(test, released(c), 6);
@@ -54,9 +54,9 @@ static void pcpuref_reinit_test_init_dead(struct kunit *test)
 	/* It has never lived, so there is nothing to wait for. */
 	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 0);
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	live_and_die(test, c, true);
-	KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 	live_and_die(test, c, true);
 }
 
@@ -72,12 +72,12 @@ static void pcpuref_reinit_test_counters_cleared(struct kunit *test)
 		get_many_on(first, &c->ref, 1000);
 		put_many_on(last, &c->ref, 999);
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 2);
-		KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 		pcpuref_barrier();
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
 		pcpuref_put(&c->ref);
 		KUNIT_EXPECT_EQ(test, released(c), i + 1);
-		KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
 	}
 	live_and_die(test, c, true);
@@ -88,10 +88,10 @@ static void pcpuref_reinit_test_init_atomic(struct kunit *test)
 	struct counted *c = counted_new(test, PCPUREF_INIT_ATOMIC);
 
 	live_and_die(test, c, false);
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	live_and_die(test, c, false);
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	live_and_die(test, c, true);
 }
 
@@ -99,7 +99,7 @@ static void pcpuref_reinit_test_init_atomic(struct kunit *test)
 static void reinit_it(struct counted *c)
 {
 	c->on_release = NULL;
-	c->result = pcpuref_reinit(&c->ref);
+	c->result = !pcpuref_reinit(&c->ref);
 	c->result += pcpuref_tryget(&c->ref);
 	atomic_inc(&c->returned);
 }
@@ -107,7 +107,7 @@ static void reinit_it(struct counted *c)
 static void resurrect_it(struct counted *c)
 {
 	c->on_release = NULL;
-	c->result = pcpuref_resurrect(&c->ref);
+	c->result = !pcpuref_resurrect(&c->ref);
 	c->result += pcpuref_tryget(&c->ref);
 	atomic_inc(&c->returned);
 }
@@ -130,7 +130,7 @@ static void pcpuref_reinit_test_in_release(struct kunit *test)
 		/* By a put, or by the kill. */
 		if (i & 2)
 			pcpuref_get(&c[i]->ref);
-		KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c[i]->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_kill(&c[i]->ref), 0);
 	}
 	pcpuref_barrier();
 	for (i = 0; i < ARRAY_SIZE(c); i++)
@@ -175,7 +175,7 @@ static void pcpuref_reinit_test_lives_in_release(struct kunit *test)
 
 		c->result = lives;
 		c->on_release = reinit_and_kill_it;
-		KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 		pcpuref_barrier();
 		pcpuref_barrier();
 		KUNIT_EXPECT_EQ(test, released(c), lives + 1);
@@ -190,8 +190,8 @@ static void pcpuref_reinit_test_in_flight(struct kunit *test)
 	struct counted *c = counted_new(test, PCPUREF_INIT_DEAD);
 
 	preempt_disable();
-	EXPECT_LATER(pcpuref_switch_to_atomic(&c->ref, counted_confirm));
-	EXPECT_LATER(pcpuref_reinit(&c->ref));
+	EXPECT_LATER(!pcpuref_switch_to_atomic(&c->ref, counted_confirm));
+	EXPECT_LATER(!pcpuref_reinit(&c->ref));
 	/* In effect at once: G15. */
 	EXPECT_LATER(!pcpuref_is_zero(&c->ref));
 	EXPECT_LATER(!pcpuref_is_dying(&c->ref));
@@ -214,19 +214,19 @@ static void pcpuref_reinit_test_switch_while_dead(struct kunit *test)
 	struct counted *c = counted_new(test, PCPUREF_ALLOW_REINIT);
 
 	live_and_die(test, c, true);
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm), 0);
 	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic_sync(&c->ref), 0);
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, confirmed(c), 1);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
 	KUNIT_EXPECT_TRUE(test, pcpuref_is_zero(&c->ref));
 	KUNIT_EXPECT_FALSE(test, pcpuref_tryget(&c->ref));
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	live_and_die(test, c, false);
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 	KUNIT_EXPECT_FALSE(test, in_percpu_mode(c));
 	KUNIT_EXPECT_FALSE(test, pcpuref_tryget(&c->ref));
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	live_and_die(test, c, true);
 }
 
@@ -240,7 +240,7 @@ static void pcpuref_reinit_test_resurrect_held(struct kunit *test)
 	pcpuref_get_many(&c->ref, 2);
 	KUNIT_ASSERT_EQ(test, pcpuref_kill_sync(&c->ref), 0);
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 2);
-	KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 	/* Nothing was in flight, so it takes effect at once. */
 	KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
 	KUNIT_EXPECT_TRUE(test, in_percpu_mode(c));
@@ -260,7 +260,7 @@ static void pcpuref_reinit_test_resurrect_dead(struct kunit *test)
 
 	for (i = 0; i < 4; i++) {
 		live_and_die(test, c, true);
-		KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 	}
 	KUNIT_EXPECT_EQ(test, released(c), 4);
 }
@@ -271,8 +271,8 @@ static void pcpuref_reinit_test_resurrect_in_flight(struct kunit *test)
 	struct counted *c = counted_new(test, PCPUREF_ALLOW_REINIT);
 
 	preempt_disable();
-	EXPECT_LATER(pcpuref_kill(&c->ref));
-	EXPECT_LATER(pcpuref_resurrect(&c->ref));
+	EXPECT_LATER(!pcpuref_kill(&c->ref));
+	EXPECT_LATER(!pcpuref_resurrect(&c->ref));
 	/* In effect at once: G15. */
 	EXPECT_LATER(!pcpuref_is_dying(&c->ref));
 	EXPECT_LATER(pcpuref_tryget_live(&c->ref));
@@ -336,7 +336,7 @@ static void pcpuref_reinit_test_confirms_in_one_grace_period(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, atomic_read(&c->confirmed[nr]), 1);
 		KUNIT_EXPECT_EQ(test, released(c), 1);
 		KUNIT_EXPECT_EQ(test, c->released_at, 4);
-		KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 		live_and_die(test, c, flags[i] == PCPUREF_ALLOW_REINIT);
 	}
 }
@@ -349,8 +349,8 @@ static void pcpuref_reinit_test_same_confirm_many_times(struct kunit *test)
 
 	preempt_disable();
 	for (i = 0; i < 100; i++) {
-		EXPECT_LATER(pcpuref_kill_and_confirm(&c->ref, counted_confirm));
-		EXPECT_LATER(pcpuref_resurrect(&c->ref));
+		EXPECT_LATER(!pcpuref_kill_and_confirm(&c->ref, counted_confirm));
+		EXPECT_LATER(!pcpuref_resurrect(&c->ref));
 	}
 	EXPECT_LATER(confirmed(c) == 0);
 	preempt_enable();
@@ -392,7 +392,7 @@ static void pcpuref_reinit_test_last_one_decides(struct kunit *test)
 		pcpuref_put(&c[i]->ref);
 		KUNIT_EXPECT_EQ(test, released(c[i]), killed);
 		if (killed)
-			KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c[i]->ref));
+			KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c[i]->ref), 0);
 		live_and_die(test, c[i], flags[i / 8] == PCPUREF_ALLOW_REINIT);
 		KUNIT_EXPECT_EQ(test, released(c[i]), killed + 1);
 	}
@@ -401,14 +401,14 @@ static void pcpuref_reinit_test_last_one_decides(struct kunit *test)
 static void revive_in_confirm(struct counted *c)
 {
 	c->on_confirm = NULL;
-	c->result = pcpuref_resurrect(&c->ref);
+	c->result = !pcpuref_resurrect(&c->ref);
 }
 
 static void kill_in_confirm(struct counted *c)
 {
 	c->on_confirm = NULL;
-	c->result = pcpuref_resurrect(&c->ref);
-	c->result += pcpuref_kill_and_confirm(&c->ref, counted_confirm_b);
+	c->result = !pcpuref_resurrect(&c->ref);
+	c->result += !pcpuref_kill_and_confirm(&c->ref, counted_confirm_b);
 }
 
 /* Confirm may undo the kill that it confirms. */
@@ -430,7 +430,7 @@ static void pcpuref_reinit_test_in_confirm(struct kunit *test)
 		live_and_die(test, c, percpu);
 
 		/* And kill it again, with a confirmation of its own. */
-		KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 		c->on_confirm = kill_in_confirm;
 		pcpuref_kill_and_confirm(&c->ref, counted_confirm);
 		pcpuref_barrier();
@@ -450,11 +450,11 @@ static void pcpuref_reinit_test_before_release(struct kunit *test)
 	struct counted *c = counted_new(test, PCPUREF_INIT_ATOMIC | PCPUREF_RELEASE_WORK);
 
 	preempt_disable();
-	EXPECT_LATER(pcpuref_kill(&c->ref));
+	EXPECT_LATER(!pcpuref_kill(&c->ref));
 	EXPECT_LATER(pcpuref_is_zero(&c->ref));
-	EXPECT_LATER(pcpuref_reinit(&c->ref));
+	EXPECT_LATER(!pcpuref_reinit(&c->ref));
 	EXPECT_LATER(!pcpuref_is_zero(&c->ref));
-	EXPECT_LATER(pcpuref_kill(&c->ref));
+	EXPECT_LATER(!pcpuref_kill(&c->ref));
 	EXPECT_LATER(pcpuref_is_zero(&c->ref));
 	preempt_enable();
 	/* Waits for the release of this life, not only of the one before. */
@@ -475,11 +475,11 @@ static void pcpuref_reinit_test_many_lives(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic_sync(&c->ref), 0);
 		pcpuref_put(&c->ref);
 		if (i & 2)
-			KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+			KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		KUNIT_EXPECT_EQ(test, released(c), i + 1);
-		KUNIT_EXPECT_TRUE(test, i & 4 ? pcpuref_reinit(&c->ref) :
-						pcpuref_resurrect(&c->ref));
+		KUNIT_EXPECT_EQ(test, i & 4 ? pcpuref_reinit(&c->ref) :
+					    pcpuref_resurrect(&c->ref), 0);
 		KUNIT_EXPECT_TRUE(test, pcpuref_tryget_live(&c->ref));
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 2);
 		pcpuref_put(&c->ref);

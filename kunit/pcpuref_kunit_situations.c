@@ -126,9 +126,13 @@ static struct pcpuref_site others_site = {
 	.owner = NULL,
 };
 
+static DECLARE_COMPLETION(others_may_return);
+static atomic_t others_returned;
+
 static void release_sleeps(struct pcpuref *ref)
 {
-	msleep(2000);
+	wait_for_completion_timeout(&others_may_return, 4 * PATIENCE);
+	atomic_inc(&others_returned);
 }
 
 /* Releases of one client that sleep do not keep another one's barrier. */
@@ -136,30 +140,30 @@ static void pcpuref_situations_test_barrier_of_another(struct kunit *test)
 {
 	struct counted *c = counted_new(test, PCPUREF_RELEASE_WORK);
 	struct pcpuref *others = kunit_kcalloc(test, 300, sizeof(*others), GFP_KERNEL);
-	unsigned long start;
 	int i, n, err = 0;
 
 	KUNIT_ASSERT_NOT_NULL(test, others);
 #ifndef MODULE
 	kunit_skip(test, "built in, as that one is");
 #endif
+	reinit_completion(&others_may_return);
+	atomic_set(&others_returned, 0);
 	for (n = 0; n < 300 && !err; n++)
 		err = __pcpuref_init(&others[n], release_sleeps,
 				     PCPUREF_RELEASE_WORK | PCPUREF_INIT_ATOMIC, GFP_KERNEL,
 				     NULL, &others_site);
 	KUNIT_EXPECT_EQ(test, err, 0);
-	start = jiffies;
 	for (i = 0; i < n; i++)
 		pcpuref_kill(&others[i]);
 	/* Nor do they take the place of a release. */
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, released(c), 1);
-	/* Before any of theirs can have returned. */
-	KUNIT_EXPECT_LT(test, jiffies - start, 2 * HZ);
+	KUNIT_EXPECT_EQ(test, atomic_read(&others_returned), 0);
+	complete_all(&others_may_return);
 	/* And theirs waits. */
 	__pcpuref_barrier(NULL);
-	KUNIT_EXPECT_GE(test, jiffies - start, 2 * HZ - 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&others_returned), n);
 	for (i = 0; i < n; i++)
 		pcpuref_exit(&others[i]);
 }
@@ -275,7 +279,7 @@ static void pcpuref_situations_test_exit_ends_confirm(struct kunit *test)
 	struct counted *c = counted_new(test, 0);
 
 	EXPECT_REPORT_BY(test, "exit during a switch", 1, "exits_last");
-	KUNIT_EXPECT_TRUE(test, pcpuref_kill_and_confirm(&c->ref, exits_last));
+	KUNIT_EXPECT_EQ(test, pcpuref_kill_and_confirm(&c->ref, exits_last), 0);
 	pcpuref_barrier();
 }
 
@@ -300,16 +304,16 @@ static void pcpuref_situations_test_last_call_is_named(struct kunit *test)
 		const char	*name;
 		int		result;
 	} calls[] = {
-		{ last_kill, "last_kill", false },
-		{ last_confirm, "last_confirm", false },
+		{ last_kill, "last_kill", -EINVAL },
+		{ last_confirm, "last_confirm", -EINVAL },
 		{ last_sync, "last_sync", -EINVAL },
 		{ last_wait, "last_wait", -EINVAL },
 		{ last_timeout, "last_timeout", -EINVAL },
-		{ last_reinit, "last_reinit", false },
-		{ last_resurrect, "last_resurrect", false },
-		{ last_atomic, "last_atomic", false },
+		{ last_reinit, "last_reinit", -EINVAL },
+		{ last_resurrect, "last_resurrect", -EINVAL },
+		{ last_atomic, "last_atomic", -EINVAL },
 		{ last_atomic_sync, "last_atomic_sync", -EINVAL },
-		{ last_percpu, "last_percpu", false },
+		{ last_percpu, "last_percpu", -EINVAL },
 	};
 	int i;
 
@@ -419,7 +423,7 @@ static void pcpuref_situations_test_zero_to_a_holder(struct kunit *test)
 		pcpuref_kill(&c->ref);
 		while (!pcpuref_is_zero(&c->ref))
 			cpu_relax();
-		KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 		cond_resched();
 	}
 	for (i = 0; i < n; i++) {
@@ -450,7 +454,7 @@ static void pcpuref_situations_test_woken_finds_it_live(struct kunit *test)
 	KUNIT_ASSERT_TRUE(test, wait_for_completion_timeout(&h->ready, PATIENCE));
 	KUNIT_ASSERT_TRUE(test, wait_until(pcpuref_is_dying(&c->ref)));
 	schedule_timeout_uninterruptible(HZ / 20);
-	KUNIT_EXPECT_TRUE(test, pcpuref_resurrect(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 	KUNIT_EXPECT_TRUE(test, helper_wait(h));
 	KUNIT_EXPECT_EQ(test, h->result, -ECANCELED);
 	KUNIT_EXPECT_EQ(test, h->wrong, 0);
@@ -470,10 +474,10 @@ static void pcpuref_situations_test_freeze_and_unfreeze(struct kunit *test)
 		struct counted *c = counted_new(test, flags[i]);
 
 		for (round = 0; round < 200; round++) {
-			KUNIT_ASSERT_TRUE(test, pcpuref_kill(&c->ref));
+			KUNIT_ASSERT_EQ(test, pcpuref_kill(&c->ref), 0);
 			KUNIT_ASSERT_TRUE(test, pcpuref_is_dying(&c->ref));
 			KUNIT_ASSERT_FALSE(test, pcpuref_tryget_live(&c->ref));
-			KUNIT_ASSERT_TRUE(test, pcpuref_resurrect(&c->ref));
+			KUNIT_ASSERT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 			KUNIT_ASSERT_FALSE(test, pcpuref_is_dying(&c->ref));
 			KUNIT_ASSERT_TRUE(test, pcpuref_tryget_live(&c->ref));
 			pcpuref_put(&c->ref);

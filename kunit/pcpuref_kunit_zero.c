@@ -46,14 +46,14 @@ static void pcpuref_zero_test_usage_counter(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic_sync(&c->ref), 0);
 		KUNIT_EXPECT_FALSE(test, pcpuref_is_zero(&c->ref));
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 3);
-		KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 		put_many_on(first, &c->ref, 3);
 
 		KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic_sync(&c->ref), 0);
 		KUNIT_EXPECT_TRUE(test, pcpuref_is_zero(&c->ref));
 		KUNIT_EXPECT_FALSE(test, pcpuref_is_dying(&c->ref));
 		KUNIT_EXPECT_EQ(test, released(c), i + 1);
-		KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 	}
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, released(c), 3);
@@ -92,7 +92,7 @@ static void pcpuref_zero_test_kill(struct kunit *test)
 		struct counted *c = counted_new(test, PCPUREF_ALLOW_ZERO | flags[i]);
 
 		pcpuref_get(&c->ref);
-		KUNIT_EXPECT_TRUE(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm));
+		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm), 0);
 		pcpuref_barrier();
 		KUNIT_EXPECT_EQ(test, confirmed(c), 1);
 		KUNIT_EXPECT_EQ(test, released(c), 0);
@@ -115,7 +115,7 @@ static void pcpuref_zero_test_kill_after_put(struct kunit *test)
 	pcpuref_get(&c->ref);
 	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	KUNIT_EXPECT_EQ(test, released(c), 1);
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
 	pcpuref_put(&c->ref);
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 0);
@@ -172,7 +172,7 @@ static void pcpuref_zero_test_confirm_at_zero(struct kunit *test)
 {
 	struct counted *c = counted_zero_atomic(test, 0);
 
-	KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm));
+	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic(&c->ref, counted_confirm), 0);
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, confirmed(c), 1);
 	KUNIT_EXPECT_TRUE(test, pcpuref_is_zero(&c->ref));
@@ -199,8 +199,8 @@ static void pcpuref_zero_test_resurrect_and_put(struct kunit *test)
 	struct counted *c = counted_new(test, PCPUREF_ALLOW_ZERO | PCPUREF_ALLOW_REINIT);
 
 	preempt_disable();
-	EXPECT_LATER(pcpuref_kill_and_confirm(&c->ref, counted_confirm));
-	EXPECT_LATER(pcpuref_resurrect(&c->ref));
+	EXPECT_LATER(!pcpuref_kill_and_confirm(&c->ref, counted_confirm));
+	EXPECT_LATER(!pcpuref_resurrect(&c->ref));
 	EXPECT_LATER(!pcpuref_is_dying(&c->ref));
 	pcpuref_put(&c->ref);
 	preempt_enable();
@@ -225,7 +225,7 @@ static void pcpuref_zero_test_zero_before_the_end(struct kunit *test)
 	preempt_disable();
 	pcpuref_put(&c->ref);
 	pcpuref_get(&c->ref);
-	EXPECT_LATER(pcpuref_kill(&c->ref));
+	EXPECT_LATER(!pcpuref_kill(&c->ref));
 	preempt_enable();
 	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 	pcpuref_barrier();
@@ -253,12 +253,12 @@ static void pcpuref_zero_test_zero_told_late(struct kunit *test)
 	local_irq_save(flags);
 	put_in_nmi(c);
 	pcpuref_get(&c->ref);
-	EXPECT_LATER(pcpuref_kill_and_confirm(&c->ref, counted_confirm));
+	EXPECT_LATER(!pcpuref_kill_and_confirm(&c->ref, counted_confirm));
 	local_irq_restore(flags);
 	/* Now it has been told, at the next tick at the latest. */
 	mdelay(30);
 	EXPECT_LATER(released(c) == 1);
-	EXPECT_LATER(pcpuref_resurrect(&c->ref));
+	EXPECT_LATER(!pcpuref_resurrect(&c->ref));
 	preempt_enable();
 	pcpuref_barrier();
 	KUNIT_EXPECT_EQ(test, released(c), 2);
@@ -283,7 +283,7 @@ static void pcpuref_zero_test_is_zero_and_reinit_agree(struct kunit *test)
 	pcpuref_barrier();
 	KUNIT_EXPECT_TRUE(test, pcpuref_is_zero(&c->ref));
 	KUNIT_EXPECT_EQ(test, released(c), 1);
-	KUNIT_EXPECT_TRUE(test, pcpuref_reinit(&c->ref));
+	KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 	pcpuref_put(&c->ref);
 	KUNIT_EXPECT_EQ(test, released(c), 2);
 }
@@ -322,7 +322,7 @@ static void pcpuref_zero_test_storm(struct kunit *test)
 	while (time_before(jiffies, end)) {
 		KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic_sync(&c->ref), 0);
 		pcpuref_is_zero(&c->ref);
-		KUNIT_EXPECT_TRUE(test, pcpuref_switch_to_percpu(&c->ref));
+		KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 		cond_resched();
 	}
 	for (i = 0; i < n; i++) {

@@ -138,7 +138,7 @@ static void object_confirm_undone(struct pcpuref *ref)
 
 static void object_kill(struct object *object, pcpuref_func_t *confirm)
 {
-	if (pcpuref_kill_and_confirm(&object->ref, confirm))
+	if (!pcpuref_kill_and_confirm(&object->ref, confirm))
 		atomic_long_inc(&kills);
 	else
 		atomic_long_inc(&refused);
@@ -268,7 +268,7 @@ static void slot_freeze(struct slot *slot)
 
 	/* Pairs with the smp_load_acquire() in object_get(). */
 	smp_store_release(&object->closed, object->closed + 1);
-	if (pcpuref_reinit(&object->ref))
+	if (!pcpuref_reinit(&object->ref))
 		atomic_long_inc(&reinits);
 	else
 		atomic_long_inc(&refused);
@@ -283,7 +283,7 @@ static void slot_hesitate(struct slot *slot)
 		return;
 	pcpuref_get(&object->ref);
 	object_kill(object, object_confirm_undone);
-	if (pcpuref_resurrect(&object->ref))
+	if (!pcpuref_resurrect(&object->ref))
 		atomic_long_inc(&resurrects);
 	else
 		atomic_long_inc(&refused);

@@ -131,7 +131,7 @@ static int drive(void *unused)
 	while (!kthread_should_stop()) {
 		queue_serve(1);
 		/* With its error, it would be waited for in vain. */
-		if (pcpuref_kill_and_wait_timeout(&sound.ref, HZ) || !pcpuref_reinit(&sound.ref))
+		if (pcpuref_kill_and_wait_timeout(&sound.ref, HZ) || pcpuref_reinit(&sound.ref))
 			break;
 		lives++;
 	}

@@ -71,37 +71,37 @@ static void switched(struct pcpuref *ref)
 
 static bool op_kill(struct pcpuref *ref)
 {
-	return pcpuref_kill(ref);
+	return !pcpuref_kill(ref);
 }
 
 static bool op_kill_confirm(struct pcpuref *ref)
 {
-	return pcpuref_kill_and_confirm(ref, killed);
+	return !pcpuref_kill_and_confirm(ref, killed);
 }
 
 static bool op_resurrect(struct pcpuref *ref)
 {
-	return pcpuref_resurrect(ref);
+	return !pcpuref_resurrect(ref);
 }
 
 static bool op_reinit(struct pcpuref *ref)
 {
-	return pcpuref_reinit(ref);
+	return !pcpuref_reinit(ref);
 }
 
 static bool op_atomic(struct pcpuref *ref)
 {
-	return pcpuref_switch_to_atomic(ref, NULL);
+	return !pcpuref_switch_to_atomic(ref, NULL);
 }
 
 static bool op_atomic_confirm(struct pcpuref *ref)
 {
-	return pcpuref_switch_to_atomic(ref, switched);
+	return !pcpuref_switch_to_atomic(ref, switched);
 }
 
 static bool op_percpu(struct pcpuref *ref)
 {
-	return pcpuref_switch_to_percpu(ref);
+	return !pcpuref_switch_to_percpu(ref);
 }
 
 static bool op_get(struct pcpuref *ref)

@@ -73,7 +73,7 @@ static void lives_and_modes(struct test *t)
 	confirms = 0;
 	EXPECT_EQ(t, CALL(__pcpuref_init, &ref, release, PCPUREF_ALLOW_REINIT, GFP_KERNEL,
 			  "api", &site), 0);
-	EXPECT(t, CALL(__pcpuref_switch_to_atomic, &ref, confirm));
+	EXPECT_EQ(t, CALL(__pcpuref_switch_to_atomic, &ref, confirm), 0);
 	EXPECT_EQ(t, CALL(__pcpuref_switch_to_atomic_sync, &ref), 0);
 	EXPECT_EQ(t, confirms, 1);
 
@@ -105,7 +105,7 @@ static void lives_and_modes(struct test *t)
 	CALL(__pcpuref_got_odd, &ref, ref.data, 2, 1);
 	EXPECT_EQ(t, preempt_count(), 0);
 	pcpuref_put_many(&ref, 2);
-	EXPECT(t, CALL(__pcpuref_switch_to_percpu, &ref));
+	EXPECT_EQ(t, CALL(__pcpuref_switch_to_percpu, &ref), 0);
 	/* ... and, called too late, in per-CPU mode. */
 	preempt_disable_notrace();
 	__pcpuref_get_slow(&ref);
@@ -116,17 +116,17 @@ static void lives_and_modes(struct test *t)
 	EXPECT(t, !CALL(pcpuref_is_zero, &ref));
 
 	pcpuref_get(&ref);
-	EXPECT(t, CALL(__pcpuref_kill_and_confirm, &ref, confirm));
+	EXPECT_EQ(t, CALL(__pcpuref_kill_and_confirm, &ref, confirm), 0);
 	EXPECT_EQ(t, CALL(__pcpuref_kill_sync, &ref), 0);
 	EXPECT(t, SOON(READ_ONCE(confirms) == 2 && pcpuref_read(&ref) == 1));
 	EXPECT_EQ(t, CALL(__pcpuref_kill_and_wait, &ref, 1, false), -ETIMEDOUT);
-	EXPECT(t, CALL(__pcpuref_resurrect, &ref));
+	EXPECT_EQ(t, CALL(__pcpuref_resurrect, &ref), 0);
 	pcpuref_put(&ref);
 	EXPECT_EQ(t, CALL(__pcpuref_kill_and_wait, &ref, LONG_MAX, false), 0);
 	EXPECT_EQ(t, releases, 1);
-	EXPECT(t, CALL(__pcpuref_reinit, &ref));
+	EXPECT_EQ(t, CALL(__pcpuref_reinit, &ref), 0);
 	pcpuref_get(&ref);
-	EXPECT(t, pcpuref_kill(&ref));
+	EXPECT_EQ(t, pcpuref_kill(&ref), 0);
 	CALL(__pcpuref_barrier, THIS_MODULE);
 	EXPECT_EQ(t, releases, 1);
 	/* The last put of a client that has atomic mode inline. */

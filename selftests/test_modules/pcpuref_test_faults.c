@@ -140,7 +140,7 @@ static void end_of_life(struct test *t, struct pcpuref *ref, unsigned int held)
 	atomic_set(&nr_released, 0);
 	atomic_set(&nr_confirmed, 0);
 	EXPECT_EQ(t, pcpuref_read(ref), 1 + held);
-	EXPECT(t, pcpuref_kill_and_confirm(ref, confirmed));
+	EXPECT_EQ(t, pcpuref_kill_and_confirm(ref, confirmed), 0);
 	EXPECT(t, !pcpuref_tryget_live(ref));
 	if (!EXPECT(t, SOON(atomic_read(&nr_confirmed))))
 		return;
@@ -162,16 +162,16 @@ static void end_of_life(struct test *t, struct pcpuref *ref, unsigned int held)
 static void whole_life(struct test *t, struct pcpuref *ref, unsigned int flags)
 {
 	if (flags & PCPUREF_INIT_DEAD)
-		EXPECT(t, pcpuref_reinit(ref));
+		EXPECT_EQ(t, pcpuref_reinit(ref), 0);
 	EXPECT(t, pcpuref_tryget_live(ref));
 	pcpuref_get(ref);
 	pcpuref_put(ref);
 	end_of_life(t, ref, 1);
 	if (flags & PCPUREF_ALLOW_REINIT) {
-		EXPECT(t, pcpuref_reinit(ref));
+		EXPECT_EQ(t, pcpuref_reinit(ref), 0);
 		pcpuref_get(ref);
-		EXPECT(t, pcpuref_kill(ref));
-		EXPECT(t, pcpuref_resurrect(ref));
+		EXPECT_EQ(t, pcpuref_kill(ref), 0);
+		EXPECT_EQ(t, pcpuref_resurrect(ref), 0);
 		pcpuref_put(ref);
 		end_of_life(t, ref, 0);
 	}
@@ -279,22 +279,22 @@ static void requests(struct test *t, struct pcpuref *ref)
 {
 	pcpuref_get(ref);
 	pcpuref_put(ref);
-	EXPECT(t, pcpuref_switch_to_atomic(ref, confirmed));
-	EXPECT(t, pcpuref_switch_to_percpu(ref));
+	EXPECT_EQ(t, pcpuref_switch_to_atomic(ref, confirmed), 0);
+	EXPECT_EQ(t, pcpuref_switch_to_percpu(ref), 0);
 	EXPECT_EQ(t, pcpuref_switch_to_atomic_sync(ref), 0);
 	EXPECT(t, pcpuref_tryget(ref));
-	EXPECT(t, pcpuref_switch_to_percpu(ref));
-	EXPECT(t, pcpuref_kill(ref));
-	EXPECT(t, pcpuref_resurrect(ref));
+	EXPECT_EQ(t, pcpuref_switch_to_percpu(ref), 0);
+	EXPECT_EQ(t, pcpuref_kill(ref), 0);
+	EXPECT_EQ(t, pcpuref_resurrect(ref), 0);
 	EXPECT_EQ(t, pcpuref_kill_sync(ref), 0);
-	EXPECT(t, pcpuref_resurrect(ref));
+	EXPECT_EQ(t, pcpuref_resurrect(ref), 0);
 	end_of_life(t, ref, 1);
 	/* What has failed may never come to its end. */
 	if (t->failed)
 		return;
-	EXPECT(t, pcpuref_reinit(ref));
+	EXPECT_EQ(t, pcpuref_reinit(ref), 0);
 	EXPECT_EQ(t, pcpuref_kill_and_wait(ref), 0);
-	EXPECT(t, pcpuref_reinit(ref));
+	EXPECT_EQ(t, pcpuref_reinit(ref), 0);
 	end_of_life(t, ref, 0);
 	pcpuref_exit(ref);
 }
@@ -425,7 +425,7 @@ static void promotion(struct test *t)
 		return;
 	pcpuref_get_many(&ref, 5);
 	while (!t->failed) {
-		EXPECT(t, pcpuref_switch_to_percpu(&ref));
+		EXPECT_EQ(t, pcpuref_switch_to_percpu(&ref), 0);
 		/* With the work item behind it. */
 		pcpuref_barrier();
 		EXPECT(t, pcpuref_inspect(&ref, &info));
@@ -444,7 +444,7 @@ static void promotion(struct test *t)
 	}
 	EXPECT_EQ(t, pcpuref_switch_to_atomic_sync(&ref), 0);
 	EXPECT_EQ(t, pcpuref_read(&ref), 6 + f.failed);
-	EXPECT(t, pcpuref_switch_to_percpu(&ref));
+	EXPECT_EQ(t, pcpuref_switch_to_percpu(&ref), 0);
 	end_of_life(t, &ref, 5 + f.failed);
 	pcpuref_exit(&ref);
 	expect_there(t, &before);
@@ -463,12 +463,12 @@ static void promotion_and_kill(struct test *t)
 		return;
 	for (i = 0; i < 10; i++) {
 		pcpuref_get(&ref);
-		EXPECT(t, pcpuref_switch_to_percpu(&ref));
+		EXPECT_EQ(t, pcpuref_switch_to_percpu(&ref), 0);
 		end_of_life(t, &ref, 1);
-		EXPECT(t, pcpuref_reinit(&ref));
-		EXPECT(t, pcpuref_switch_to_percpu(&ref));
+		EXPECT_EQ(t, pcpuref_reinit(&ref), 0);
+		EXPECT_EQ(t, pcpuref_switch_to_percpu(&ref), 0);
 		end_of_life(t, &ref, 0);
-		EXPECT(t, pcpuref_reinit(&ref));
+		EXPECT_EQ(t, pcpuref_reinit(&ref), 0);
 	}
 	EXPECT_EQ(t, pcpuref_kill_and_wait(&ref), 0);
 	pcpuref_exit(&ref);
@@ -503,7 +503,7 @@ static void release_places(struct test *t)
 		if (!EXPECT_EQ(t, pcpuref_init(&refs[nr], release_waits, PCPUREF_RELEASE_WORK |
 					       PCPUREF_INIT_ATOMIC, GFP_KERNEL), 0))
 			break;
-		EXPECT(t, pcpuref_kill(&refs[nr]));
+		EXPECT_EQ(t, pcpuref_kill(&refs[nr]), 0);
 	}
 	do {
 		begun = atomic_read(&nr_released);
@@ -542,12 +542,12 @@ static void tracked(struct test *t)
 		if (f.nth == 1)
 			pcpuref_dump(&ref);
 		for (i = 0; i < ARRAY_SIZE(tokens); i++) {
-			EXPECT(t, pcpuref_put_tracked(&ref, &tokens[i]));
+			EXPECT_EQ(t, pcpuref_put_tracked(&ref, &tokens[i]), 0);
 			EXPECT_EQ(t, pcpuref_read(&ref), 3 - i);
 		}
 		end_of_life(t, &ref, 0);
 		EXPECT(t, !pcpuref_tryget_tracked(&ref, &tokens[0], GFP_KERNEL));
-		EXPECT(t, pcpuref_reinit(&ref));
+		EXPECT_EQ(t, pcpuref_reinit(&ref), 0);
 	}
 	EXPECT_EQ(t, pcpuref_kill_and_wait(&ref), 0);
 	pcpuref_exit(&ref);
@@ -569,7 +569,7 @@ static void watched_init(struct test *t)
 static void watched_kill(struct test *t)
 {
 	pcpuref_get(&watched);
-	EXPECT(t, pcpuref_kill(&watched));
+	EXPECT_EQ(t, pcpuref_kill(&watched), 0);
 }
 
 static void watched_put(struct test *t)

@@ -928,11 +928,11 @@ static void tokens(struct test *t)
 	take_token(&ref, &one);
 	EXPECT(t, pcpuref_tryget_tracked(&ref, &two, GFP_ATOMIC));
 	EXPECT(t, pcpuref_tryget_live_tracked(&ref, &three, GFP_NOWAIT));
-	EXPECT(t, pcpuref_put_tracked(&ref, &two));
-	EXPECT(t, pcpuref_put_tracked(&ref, &three));
+	EXPECT_EQ(t, pcpuref_put_tracked(&ref, &two), 0);
+	EXPECT_EQ(t, pcpuref_put_tracked(&ref, &three), 0);
 	EXPECT_EQ(t, pcpuref_read(&ref), 2);
 	pcpuref_dump(&ref);
-	EXPECT(t, pcpuref_put_tracked(&ref, &one));
+	EXPECT_EQ(t, pcpuref_put_tracked(&ref, &one), 0);
 	EXPECT_EQ(t, pcpuref_read(&ref), 1);
 	end(t, &ref, 0);
 	EXPECT(t, !pcpuref_tryget_tracked(&ref, &one, GFP_KERNEL));
@@ -947,16 +947,16 @@ static void token_misuse(struct test *t)
 		return;
 	take_token(&ref, &token);
 	pr_info("pcpuref-expect: misuse: token of another reference: ref=\n");
-	EXPECT(t, !pcpuref_put_tracked(&other, &token));
+	EXPECT_EQ(t, pcpuref_put_tracked(&other, &token), -EINVAL);
 	EXPECT_EQ(t, pcpuref_read(&other), 1);
 	EXPECT_EQ(t, pcpuref_read(&ref), 2);
-	EXPECT(t, pcpuref_put_tracked(&ref, &token));
+	EXPECT_EQ(t, pcpuref_put_tracked(&ref, &token), 0);
 	EXPECT_EQ(t, pcpuref_read(&ref), 1);
 	pr_info("pcpuref-expect: misuse: token put twice: ref=\n");
-	EXPECT(t, !pcpuref_put_tracked(&ref, &token));
+	EXPECT_EQ(t, pcpuref_put_tracked(&ref, &token), -EINVAL);
 	EXPECT_EQ(t, pcpuref_read(&ref), 1);
 	pr_info("pcpuref-expect: misuse: token without a reference: ref=\n");
-	EXPECT(t, !pcpuref_put_tracked(&ref, &empty));
+	EXPECT_EQ(t, pcpuref_put_tracked(&ref, &empty), -EINVAL);
 	EXPECT_EQ(t, pcpuref_read(&ref), 1);
 	end(t, &ref, 0);
 	end(t, &other, 0);
@@ -975,7 +975,7 @@ static void token_left_at_exit(struct test *t)
 	pr_info("pcpuref-expect: misuse: exit with references out: name=held\n");
 	pcpuref_exit(&ref);
 	pr_info("pcpuref-expect: misuse: token of an exited reference:\n");
-	EXPECT(t, !pcpuref_put_tracked(&ref, &token));
+	EXPECT_EQ(t, pcpuref_put_tracked(&ref, &token), -EINVAL);
 }
 
 /*
@@ -995,7 +995,7 @@ static void token_of_an_earlier_life(struct test *t)
 	if (!begin(t, &ref))
 		return;
 	pr_info("pcpuref-expect: misuse: token of an exited reference:\n");
-	EXPECT(t, !pcpuref_put_tracked(&ref, &token));
+	EXPECT_EQ(t, pcpuref_put_tracked(&ref, &token), -EINVAL);
 	EXPECT_EQ(t, pcpuref_read(&ref), 1);
 	end(t, &ref, 0);
 }

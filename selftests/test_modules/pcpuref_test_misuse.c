@@ -142,19 +142,19 @@ static void kill_twice(struct test *t)
 		if (!o)
 			return;
 		pcpuref_get(&o->ref);
-		EXPECT(t, pcpuref_kill(&o->ref));
+		EXPECT_EQ(t, pcpuref_kill(&o->ref), 0);
 		expect(o, "kill of a dying reference",
 		       i ? "misuse_kill_and_confirm" : "misuse_kill");
-		EXPECT(t, i ? !misuse_kill_and_confirm(&o->ref) : !misuse_kill(&o->ref));
+		EXPECT_EQ(t, i ? misuse_kill_and_confirm(&o->ref) : misuse_kill(&o->ref), -EINVAL);
 		/* Once is enough. */
-		EXPECT(t, !misuse_kill(&o->ref));
+		EXPECT_EQ(t, misuse_kill(&o->ref), -EINVAL);
 		settle(o);
 		EXPECT_EQ(t, o->confirms, 0);
 		EXPECT_EQ(t, o->releases, 0);
 		EXPECT_EQ(t, pcpuref_read(&o->ref), 1);
 		pcpuref_put(&o->ref);
 		EXPECT_EQ(t, o->releases, 1);
-		EXPECT(t, !misuse_kill(&o->ref));
+		EXPECT_EQ(t, misuse_kill(&o->ref), -EINVAL);
 		EXPECT_EQ(t, o->releases, 1);
 		obj_exit(t, o);
 	}
@@ -169,11 +169,12 @@ static void kill_after_exit(struct test *t)
 	EXPECT_EQ(t, pcpuref_kill_and_wait(&o->ref), 0);
 	pcpuref_exit(&o->ref);
 	expect_gone(o, "use after exit", "misuse_kill");
-	EXPECT(t, !misuse_kill(&o->ref));
+	EXPECT_EQ(t, misuse_kill(&o->ref), -EINVAL);
 	/* All that follows is known by then. */
-	EXPECT(t, !misuse_switch_to_atomic(&o->ref));
-	EXPECT(t, !misuse_switch_to_percpu(&o->ref));
-	EXPECT(t, !misuse_reinit(&o->ref) && !misuse_resurrect(&o->ref));
+	EXPECT_EQ(t, misuse_switch_to_atomic(&o->ref), -EINVAL);
+	EXPECT_EQ(t, misuse_switch_to_percpu(&o->ref), -EINVAL);
+	EXPECT_EQ(t, misuse_reinit(&o->ref), -EINVAL);
+	EXPECT_EQ(t, misuse_resurrect(&o->ref), -EINVAL);
 	EXPECT_EQ(t, misuse_kill_and_wait(&o->ref), -EINVAL);
 	EXPECT_EQ(t, misuse_kill_sync(&o->ref), -EINVAL);
 	EXPECT_EQ(t, o->releases, 1);
@@ -188,12 +189,12 @@ static void kill_without_init(struct test *t)
 	if (!EXPECT(t, o))
 		return;
 	expect_gone(o, "use without init", "misuse_kill");
-	EXPECT(t, !misuse_kill(&o->ref));
-	EXPECT(t, !misuse_kill(&o->ref));
+	EXPECT_EQ(t, misuse_kill(&o->ref), -EINVAL);
+	EXPECT_EQ(t, misuse_kill(&o->ref), -EINVAL);
 	EXPECT_EQ(t, pcpuref_init(&o->ref, release, BIT(30), GFP_KERNEL), -EINVAL);
 	o->func = release;
 	expect_gone(o, "use without init", "misuse_resurrect");
-	EXPECT(t, !misuse_resurrect(&o->ref));
+	EXPECT_EQ(t, misuse_resurrect(&o->ref), -EINVAL);
 	obj_check_and_free(t, o);
 }
 
@@ -207,7 +208,7 @@ static void use_moved(struct test *t)
 	*copy = *o;
 	expect_gone(copy, "use of a reference that was moved, or races with exit and init",
 		    "misuse_kill");
-	EXPECT(t, !misuse_kill(&copy->ref));
+	EXPECT_EQ(t, misuse_kill(&copy->ref), -EINVAL);
 	EXPECT_EQ(t, copy->releases, 0);
 	kfree(copy);
 	/* The original has come to no harm. */
@@ -226,7 +227,7 @@ static void put_after_release(struct test *t)
 	if (!o)
 		return;
 	pcpuref_get(&o->ref);
-	EXPECT(t, pcpuref_kill(&o->ref));
+	EXPECT_EQ(t, pcpuref_kill(&o->ref), 0);
 	pcpuref_put(&o->ref);
 	EXPECT_EQ(t, o->releases, 1);
 	expect(o, "put without a reference", "misuse_put");
@@ -287,7 +288,7 @@ static void put_too_many_percpu(struct test *t)
 			misuse_put(&o->ref);
 		expect(o, "put without a reference",
 		       "found at the kill by misuse_kill");
-		EXPECT(t, misuse_kill(&o->ref));
+		EXPECT_EQ(t, misuse_kill(&o->ref), 0);
 		settle(o);
 		EXPECT_EQ(t, o->releases, 0);
 		EXPECT_EQ(t, pcpuref_read(&o->ref), LONG_MAX);
@@ -309,7 +310,7 @@ static void put_drops_initial(struct test *t)
 	EXPECT(t, !pcpuref_is_zero(&o->ref));
 	EXPECT(t, pcpuref_tryget_live(&o->ref));
 	pcpuref_put(&o->ref);
-	EXPECT(t, pcpuref_kill(&o->ref));
+	EXPECT_EQ(t, pcpuref_kill(&o->ref), 0);
 	EXPECT(t, !pcpuref_tryget_live(&o->ref));
 	settle(o);
 	EXPECT_EQ(t, o->releases, 0);
@@ -322,7 +323,7 @@ static void get_after_release(struct test *t)
 
 	if (!o)
 		return;
-	EXPECT(t, pcpuref_kill(&o->ref));
+	EXPECT_EQ(t, pcpuref_kill(&o->ref), 0);
 	EXPECT_EQ(t, o->releases, 1);
 	expect(o, "get on a released reference", "misuse_get");
 	misuse_get(&o->ref);
@@ -359,7 +360,7 @@ static void put_after_exit(struct test *t)
 
 	if (!o)
 		return;
-	EXPECT(t, pcpuref_kill(&o->ref));
+	EXPECT_EQ(t, pcpuref_kill(&o->ref), 0);
 	pcpuref_exit(&o->ref);
 	expect_gone(o, "use after exit", "misuse_put");
 	misuse_put(&o->ref);
@@ -378,7 +379,7 @@ static void count_overflow(struct test *t)
 	misuse_get_many(&o->ref);
 	EXPECT_EQ(t, pcpuref_read(&o->ref), LONG_MAX);
 	EXPECT(t, pcpuref_tryget_live(&o->ref));
-	EXPECT(t, pcpuref_kill(&o->ref));
+	EXPECT_EQ(t, pcpuref_kill(&o->ref), 0);
 	pcpuref_put_many(&o->ref, 100);
 	settle(o);
 	EXPECT_EQ(t, o->releases, 0);
@@ -408,7 +409,7 @@ static void put_in_interrupt(struct test *t)
 
 	if (!o)
 		return;
-	EXPECT(t, pcpuref_kill(&o->ref));
+	EXPECT_EQ(t, pcpuref_kill(&o->ref), 0);
 	expect(o, "put without a reference", "misuse_put");
 	EXPECT_EQ(t, smp_call_function_single(cpumask_first(cpu_online_mask), put_in_irq,
 					      &o->ref, 1), 0);
@@ -426,7 +427,8 @@ static void reinit_live(struct test *t)
 	if (!o)
 		return;
 	expect(o, "reinit of a live reference", "misuse_reinit");
-	EXPECT(t, !misuse_reinit(&o->ref) && !misuse_reinit(&o->ref));
+	EXPECT_EQ(t, misuse_reinit(&o->ref), -EINVAL);
+	EXPECT_EQ(t, misuse_reinit(&o->ref), -EINVAL);
 	EXPECT_EQ(t, pcpuref_read(&o->ref), 1);
 	EXPECT_EQ(t, pcpuref_kill_and_wait(&o->ref), 0);
 	EXPECT_EQ(t, o->releases, 1);
@@ -442,11 +444,12 @@ static void reinit_nonzero(struct test *t)
 	pcpuref_get(&o->ref);
 	EXPECT_EQ(t, pcpuref_kill_and_wait_timeout(&o->ref, 0), -ETIMEDOUT);
 	expect(o, "reinit of a non-zero reference", "misuse_reinit");
-	EXPECT(t, !misuse_reinit(&o->ref) && !misuse_reinit(&o->ref));
+	EXPECT_EQ(t, misuse_reinit(&o->ref), -EBUSY);
+	EXPECT_EQ(t, misuse_reinit(&o->ref), -EBUSY);
 	EXPECT(t, pcpuref_is_dying(&o->ref) && !pcpuref_tryget_live(&o->ref));
 	pcpuref_put(&o->ref);
 	EXPECT_EQ(t, o->releases, 1);
-	EXPECT(t, pcpuref_reinit(&o->ref));
+	EXPECT_EQ(t, pcpuref_reinit(&o->ref), 0);
 	EXPECT_EQ(t, pcpuref_kill_and_wait(&o->ref), 0);
 	EXPECT_EQ(t, o->releases, 2);
 	obj_exit(t, o);
@@ -459,9 +462,10 @@ static void resurrect_live(struct test *t)
 	if (!o)
 		return;
 	expect(o, "resurrect of a live reference", "misuse_resurrect");
-	EXPECT(t, !misuse_resurrect(&o->ref) && !misuse_resurrect(&o->ref));
+	EXPECT_EQ(t, misuse_resurrect(&o->ref), -EINVAL);
+	EXPECT_EQ(t, misuse_resurrect(&o->ref), -EINVAL);
 	EXPECT_EQ(t, pcpuref_read(&o->ref), 1);
-	EXPECT(t, pcpuref_kill(&o->ref));
+	EXPECT_EQ(t, pcpuref_kill(&o->ref), 0);
 	EXPECT_EQ(t, o->releases, 1);
 	obj_exit(t, o);
 }
@@ -480,7 +484,7 @@ static void reinit_not_allowed(struct test *t)
 		EXPECT_EQ(t, pcpuref_kill_and_wait(&o->ref), 0);
 		expect(o, "back to per-CPU mode without ALLOW_REINIT",
 		       i ? "misuse_resurrect" : "misuse_reinit");
-		EXPECT(t, i ? misuse_resurrect(&o->ref) : misuse_reinit(&o->ref));
+		EXPECT_EQ(t, i ? misuse_resurrect(&o->ref) : misuse_reinit(&o->ref), 0);
 		EXPECT(t, pcpuref_tryget_live(&o->ref));
 		EXPECT_EQ(t, pcpuref_read(&o->ref), 2);
 		pcpuref_put(&o->ref);
@@ -498,7 +502,8 @@ static void percpu_not_allowed(struct test *t)
 		return;
 	EXPECT_EQ(t, pcpuref_switch_to_atomic_sync(&o->ref), 0);
 	expect(o, "back to per-CPU mode without ALLOW_REINIT", "misuse_switch_to_percpu");
-	EXPECT(t, !misuse_switch_to_percpu(&o->ref) && !misuse_switch_to_percpu(&o->ref));
+	EXPECT_EQ(t, misuse_switch_to_percpu(&o->ref), -EINVAL);
+	EXPECT_EQ(t, misuse_switch_to_percpu(&o->ref), -EINVAL);
 	EXPECT(t, pcpuref_tryget_live(&o->ref));
 	EXPECT_EQ(t, pcpuref_read(&o->ref), 2);
 	pcpuref_put(&o->ref);
@@ -515,19 +520,19 @@ static void too_many_confirms(struct test *t)
 		return;
 	/* No grace period ends meanwhile. */
 	preempt_disable();
-	EXPECT(t, pcpuref_switch_to_atomic(&o->ref, confirm_a));
-	EXPECT(t, pcpuref_switch_to_atomic(&o->ref, confirm_b));
-	EXPECT(t, pcpuref_switch_to_atomic(&o->ref, confirm_c));
-	EXPECT(t, pcpuref_switch_to_atomic(&o->ref, confirm_a));
+	EXPECT_EQ(t, pcpuref_switch_to_atomic(&o->ref, confirm_a), 0);
+	EXPECT_EQ(t, pcpuref_switch_to_atomic(&o->ref, confirm_b), 0);
+	EXPECT_EQ(t, pcpuref_switch_to_atomic(&o->ref, confirm_c), 0);
+	EXPECT_EQ(t, pcpuref_switch_to_atomic(&o->ref, confirm_a), 0);
 	expect(o, "too many different confirm callbacks", "misuse_switch_to_atomic");
-	EXPECT(t, !misuse_switch_to_atomic(&o->ref));
+	EXPECT_EQ(t, misuse_switch_to_atomic(&o->ref), -EBUSY);
 	/* The kill is refused too, and has not happened. */
-	EXPECT(t, !misuse_kill_and_confirm(&o->ref));
+	EXPECT_EQ(t, misuse_kill_and_confirm(&o->ref), -EBUSY);
 	EXPECT(t, !pcpuref_is_dying(&o->ref));
 	preempt_enable();
 	EXPECT(t, SOON(READ_ONCE(o->confirms) == 4));
 	/* There is room again. */
-	EXPECT(t, misuse_kill_and_confirm(&o->ref));
+	EXPECT_EQ(t, misuse_kill_and_confirm(&o->ref), 0);
 	EXPECT(t, SOON(READ_ONCE(o->releases) == 1));
 	EXPECT_EQ(t, o->confirms, 5);
 	settle(o);
@@ -597,9 +602,9 @@ static void exit_during_switch(struct test *t)
 			return;
 		preempt_disable();
 		if (i)
-			EXPECT(t, pcpuref_kill_and_confirm(&o->ref, confirm_a));
+			EXPECT_EQ(t, pcpuref_kill_and_confirm(&o->ref, confirm_a), 0);
 		else
-			EXPECT(t, pcpuref_switch_to_atomic(&o->ref, confirm_a));
+			EXPECT_EQ(t, pcpuref_switch_to_atomic(&o->ref, confirm_a), 0);
 		expect(o, "exit during a switch", "misuse_exit");
 		misuse_exit(&o->ref);
 		preempt_enable();
@@ -643,7 +648,7 @@ static void exit_under_a_waiter(struct test *t)
 
 	/* While this CPU does not let the grace period end, it falls asleep. */
 	preempt_disable();
-	EXPECT(t, pcpuref_switch_to_atomic(&o->ref, confirm_a));
+	EXPECT_EQ(t, pcpuref_switch_to_atomic(&o->ref, confirm_a), 0);
 	slept = READ_ONCE(thread->task->nvcsw);
 	WRITE_ONCE(go, 2);
 	end = jiffies + TEST_PATIENCE_S * HZ;
@@ -685,7 +690,7 @@ static void exit_from_confirm(struct test *t)
 
 	if (!o)
 		return;
-	EXPECT(t, pcpuref_kill_and_confirm(&o->ref, confirm_exits));
+	EXPECT_EQ(t, pcpuref_kill_and_confirm(&o->ref, confirm_exits), 0);
 	EXPECT(t, SOON(READ_ONCE(o->confirms) == 1));
 	settle(o);
 	EXPECT_EQ(t, o->releases, 0);
@@ -698,8 +703,8 @@ static void release_lives_on(struct pcpuref *ref)
 
 	if (o->releases++)
 		return;
-	EXPECT(o->t, pcpuref_reinit(ref));
-	EXPECT(o->t, pcpuref_kill(ref));
+	EXPECT_EQ(o->t, pcpuref_reinit(ref), 0);
+	EXPECT_EQ(o->t, pcpuref_kill(ref), 0);
 	/* The second life has ended, and its release cannot have come. */
 	expect(o, "exit before release was called", "misuse_exit");
 	misuse_exit(ref);
@@ -712,7 +717,7 @@ static void exit_before_release(struct test *t)
 
 	if (!o)
 		return;
-	EXPECT(t, pcpuref_kill(&o->ref));
+	EXPECT_EQ(t, pcpuref_kill(&o->ref), 0);
 	settle(o);
 	EXPECT_EQ(t, o->releases, 1);
 	obj_check_and_free(t, o);

@@ -93,13 +93,13 @@ static void events(struct test *t)
 	if (!traced)
 		return;
 	pcpuref_get(&traced->ref);
-	EXPECT(t, pcpuref_kill_and_confirm(&traced->ref, confirm));
+	EXPECT_EQ(t, pcpuref_kill_and_confirm(&traced->ref, confirm), 0);
 	EXPECT(t, SOON(CONFIRMS(traced) == 1));
-	EXPECT(t, pcpuref_resurrect(&traced->ref));
+	EXPECT_EQ(t, pcpuref_resurrect(&traced->ref), 0);
 	EXPECT(t, SOON(!tags(traced)));
 	pcpuref_put(&traced->ref);
 	EXPECT_EQ(t, pcpuref_kill_and_wait(&traced->ref), 0);
-	EXPECT(t, pcpuref_reinit(&traced->ref));
+	EXPECT_EQ(t, pcpuref_reinit(&traced->ref), 0);
 	EXPECT_EQ(t, pcpuref_kill_and_wait(&traced->ref), 0);
 	EXPECT_EQ(t, RELEASES(traced), 2);
 	obj_free(t, traced);
@@ -128,7 +128,7 @@ static void switch_sync_exact(struct test *t)
 		return;
 	for (i = 1; i <= 5 && !t->failed; i++) {
 		pcpuref_get(&o->ref);
-		EXPECT(t, pcpuref_kill_and_confirm(&o->ref, confirm));
+		EXPECT_EQ(t, pcpuref_kill_and_confirm(&o->ref, confirm), 0);
 		EXPECT(t, SOON(CONFIRMS(o) == i && pcpuref_read(&o->ref) == 1));
 		/* By another CPU, whose RCU callbacks do not hold up this one. */
 		there = cpumask_any_but(cpu_online_mask, raw_smp_processor_id());
@@ -140,7 +140,7 @@ static void switch_sync_exact(struct test *t)
 		EXPECT_EQ(t, pcpuref_read(&o->ref), 1);
 		pcpuref_put(&o->ref);
 		EXPECT_EQ(t, RELEASES(o), i);
-		EXPECT(t, pcpuref_reinit(&o->ref));
+		EXPECT_EQ(t, pcpuref_reinit(&o->ref), 0);
 	}
 	EXPECT_EQ(t, pcpuref_kill_and_wait(&o->ref), 0);
 	obj_free(t, o);
@@ -154,14 +154,14 @@ static void switch_of_a_dying_one(struct test *t)
 	if (!o)
 		return;
 	pcpuref_get(&o->ref);
-	EXPECT(t, pcpuref_kill_and_confirm(&o->ref, confirm));
+	EXPECT_EQ(t, pcpuref_kill_and_confirm(&o->ref, confirm), 0);
 	EXPECT(t, SOON(CONFIRMS(o) == 1 && pcpuref_read(&o->ref) == 1));
-	EXPECT(t, pcpuref_switch_to_atomic(&o->ref, switched));
+	EXPECT_EQ(t, pcpuref_switch_to_atomic(&o->ref, switched), 0);
 	pcpuref_put(&o->ref);
 	EXPECT(t, SOON(RELEASES(o) == 1));
 	EXPECT_EQ(t, strcmp(o->log, "CSR"), 0);
 	/* Of one that is released already: the confirm all the same. */
-	EXPECT(t, pcpuref_switch_to_atomic(&o->ref, switched));
+	EXPECT_EQ(t, pcpuref_switch_to_atomic(&o->ref, switched), 0);
 	EXPECT(t, SOON(SWITCHES(o) == 2));
 	pcpuref_barrier();
 	EXPECT_EQ(t, RELEASES(o), 1);

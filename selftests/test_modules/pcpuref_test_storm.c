@@ -244,14 +244,14 @@ static void switch_somehow(struct obj *o, unsigned int dice)
 
 	switch (dice % 4) {
 	case 0:
-		done = pcpuref_switch_to_atomic(&o->ref, switch_done);
+		done = !pcpuref_switch_to_atomic(&o->ref, switch_done);
 		o->switches++;
 		break;
 	case 1:
-		done = pcpuref_switch_to_atomic(&o->ref, NULL);
+		done = !pcpuref_switch_to_atomic(&o->ref, NULL);
 		break;
 	default:
-		done = pcpuref_switch_to_percpu(&o->ref);
+		done = !pcpuref_switch_to_percpu(&o->ref);
 	}
 	if (!done)
 		went_wrong("switch refused");
@@ -275,7 +275,7 @@ static void drive(struct obj *o)
 			pcpuref_get(&o->ref);
 			atomic_long_inc(&o->gets);
 		}
-		if (!pcpuref_kill_and_confirm(&o->ref, confirm))
+		if (pcpuref_kill_and_confirm(&o->ref, confirm))
 			went_wrong("kill refused");
 		if (pcpuref_tryget_live(&o->ref))
 			went_wrong("live reference after kill on the same CPU");
@@ -289,7 +289,7 @@ static void drive(struct obj *o)
 		if (dice & 3)
 			return;
 		next_life(o, true);
-		if (!pcpuref_resurrect(&o->ref))
+		if (pcpuref_resurrect(&o->ref))
 			went_wrong("resurrect refused");
 		o->resurrects++;
 		o->held = false;
@@ -311,7 +311,7 @@ static void drive(struct obj *o)
 	if (atomic_read(&o->releases) != (int)o->lives)
 		went_wrong("releases and lives differ");
 	next_life(o, false);
-	if (!pcpuref_reinit(&o->ref))
+	if (pcpuref_reinit(&o->ref))
 		went_wrong("reinit refused");
 	o->lives++;
 	o->killed = false;
@@ -370,7 +370,7 @@ static void obj_end(struct test *t, struct obj *o)
 	if (!o->killed) {
 		EXPECT(t, SOON(atomic_read(&o->confirms) == (int)o->kills));
 		o->brought_back = false;
-		EXPECT(t, pcpuref_kill_and_confirm(&o->ref, confirm));
+		EXPECT_EQ(t, pcpuref_kill_and_confirm(&o->ref, confirm), 0);
 		o->kills++;
 	}
 	EXPECT_EQ(t, pcpuref_kill_and_wait_timeout(&o->ref, TEST_PATIENCE_S * HZ), 0);
@@ -627,7 +627,7 @@ static void last_puts(struct test *t, bool nmi, void (*put)(unsigned int round))
 		EXPECT(t, SOON(READ_ONCE(last.puts) == (int)round));
 		EXPECT_EQ(t, READ_ONCE(last.releases), round);
 		EXPECT(t, pcpuref_is_zero(&last.ref) && !pcpuref_tryget(&last.ref));
-		EXPECT(t, pcpuref_reinit(&last.ref));
+		EXPECT_EQ(t, pcpuref_reinit(&last.ref), 0);
 	}
 	last.nmi = false;
 	EXPECT_EQ(t, pcpuref_kill_and_wait_timeout(&last.ref, TEST_PATIENCE_S * HZ), 0);
@@ -754,7 +754,7 @@ static void hotplug_kill(struct test *t)
 	EXPECT_EQ(t, hotplug_releases, 0);
 	pcpuref_put(&hotplug_ref);
 	EXPECT_EQ(t, hotplug_releases, 1);
-	EXPECT(t, pcpuref_reinit(&hotplug_ref));
+	EXPECT_EQ(t, pcpuref_reinit(&hotplug_ref), 0);
 	EXPECT_EQ(t, pcpuref_read(&hotplug_ref), 1);
 	EXPECT_EQ(t, pcpuref_kill_and_wait(&hotplug_ref), 0);
 	pcpuref_exit(&hotplug_ref);

@@ -151,7 +151,7 @@ static void bury(struct stress_slot *s, struct stress_thing *o)
 static void revive(struct stress_slot *s, struct stress_thing *o)
 {
 	next_life(o, false);
-	if (!pcpuref_reinit(&o->ref))
+	if (pcpuref_reinit(&o->ref))
 		stress_wrong(s, o->object, "reinit refused", 0);
 	s->lives++;
 	/* Pairs with the smp_load_acquire() of the driver. */
@@ -425,14 +425,14 @@ static void switch_mode(struct stress_actor *a, struct stress_slot *s, struct st
 		if (confirm) {
 			s->switches++;
 			stress_did(a, s, o, OP_TO_ATOMIC_CONFIRM);
-			done = pcpuref_switch_to_atomic(&o->ref, thing_switched);
+			done = !pcpuref_switch_to_atomic(&o->ref, thing_switched);
 			break;
 		}
 		fallthrough;
 	case 2:
 	case 3:
 		stress_did(a, s, o, OP_TO_ATOMIC);
-		done = pcpuref_switch_to_atomic(&o->ref, NULL);
+		done = !pcpuref_switch_to_atomic(&o->ref, NULL);
 		break;
 	case 4:
 		if (has_sync(a, s)) {
@@ -444,7 +444,7 @@ static void switch_mode(struct stress_actor *a, struct stress_slot *s, struct st
 	default:
 		if (can_return(o)) {
 			stress_did(a, s, o, OP_TO_PERCPU);
-			done = pcpuref_switch_to_percpu(&o->ref);
+			done = !pcpuref_switch_to_percpu(&o->ref);
 		}
 	}
 	if (!done)
@@ -554,10 +554,10 @@ static void kill_one(struct stress_actor *a, struct stress_slot *s, struct stres
 	/* It may be gone when the kill returns. */
 	rcu_read_lock();
 	if (how < 3) {
-		if (!pcpuref_kill_and_confirm(&o->ref, thing_confirmed))
+		if (pcpuref_kill_and_confirm(&o->ref, thing_confirmed))
 			stress_wrong(s, object, "kill refused", 0);
 	} else if (how < 5 || !has_sync(a, s)) {
-		if (!pcpuref_kill(&o->ref))
+		if (pcpuref_kill(&o->ref))
 			stress_wrong(s, object, "kill refused", 0);
 	} else {
 		rcu_read_unlock();
@@ -648,7 +648,7 @@ static void drive_held(struct stress_actor *a, struct stress_slot *s, struct str
 		s->held = false;
 		WRITE_ONCE(s->state, LIVE);
 		stress_did(a, s, o, OP_RESURRECT);
-		if (!pcpuref_resurrect(&o->ref))
+		if (pcpuref_resurrect(&o->ref))
 			stress_wrong(s, o->object, "resurrect refused", 0);
 		/* The one that has held it. */
 		stress_put(a, s, o, 1);

@@ -73,7 +73,7 @@ static void life(struct test *t)
 	EXPECT_EQ(t, preempt_count(), 0);
 	EXPECT_EQ(t, pcpuref_read(&o->ref), 4);
 	pcpuref_put_many(&o->ref, 2);
-	EXPECT(t, pcpuref_kill_and_confirm(&o->ref, confirm));
+	EXPECT_EQ(t, pcpuref_kill_and_confirm(&o->ref, confirm), 0);
 	EXPECT(t, SOON(READ_ONCE(o->confirms) == 1));
 	EXPECT(t, !pcpuref_tryget_live(&o->ref));
 	EXPECT(t, SOON(pcpuref_read(&o->ref) == 1));
@@ -85,10 +85,10 @@ static void life(struct test *t)
 	EXPECT_EQ(t, o->releases, 1);
 	EXPECT(t, !pcpuref_tryget(&o->ref));
 
-	EXPECT(t, pcpuref_reinit(&o->ref));
+	EXPECT_EQ(t, pcpuref_reinit(&o->ref), 0);
 	EXPECT(t, in_percpu_mode(o));
-	EXPECT(t, pcpuref_kill(&o->ref));
-	EXPECT(t, pcpuref_resurrect(&o->ref));
+	EXPECT_EQ(t, pcpuref_kill(&o->ref), 0);
+	EXPECT_EQ(t, pcpuref_resurrect(&o->ref), 0);
 	EXPECT(t, SOON(in_percpu_mode(o)));
 	EXPECT_EQ(t, pcpuref_kill_and_wait(&o->ref), 0);
 	EXPECT_EQ(t, o->releases, 2);
@@ -103,7 +103,7 @@ static void modes(struct test *t)
 		return;
 	EXPECT(t, !in_percpu_mode(o));
 	pcpuref_get(&o->ref);
-	EXPECT(t, pcpuref_switch_to_percpu(&o->ref));
+	EXPECT_EQ(t, pcpuref_switch_to_percpu(&o->ref), 0);
 	EXPECT(t, in_percpu_mode(o));
 	pcpuref_get(&o->ref);
 	EXPECT_EQ(t, pcpuref_switch_to_atomic_sync(&o->ref), 0);
@@ -123,7 +123,7 @@ static void lazy(struct test *t)
 	if (!o)
 		return;
 	EXPECT(t, !in_percpu_mode(o));
-	EXPECT(t, pcpuref_switch_to_percpu(&o->ref));
+	EXPECT_EQ(t, pcpuref_switch_to_percpu(&o->ref), 0);
 	EXPECT(t, SOON(in_percpu_mode(o)));
 	pcpuref_get(&o->ref);
 	EXPECT_EQ(t, pcpuref_read(&o->ref), 2);
@@ -169,7 +169,7 @@ static void preempted_reader(struct test *t)
 	thread = test_start(slow_reader, &reader, cpumask_last(cpu_online_mask));
 	if (!EXPECT(t, thread) || !EXPECT(t, SOON(READ_ONCE(reader.inside))))
 		return;
-	EXPECT(t, pcpuref_kill_and_confirm(&o->ref, confirm));
+	EXPECT_EQ(t, pcpuref_kill_and_confirm(&o->ref, confirm), 0);
 	msleep(2000);
 	EXPECT_EQ(t, READ_ONCE(o->confirms), 0);
 	EXPECT_EQ(t, READ_ONCE(o->releases), 0);
@@ -222,7 +222,7 @@ static void lives_under_load(struct test *t)
 		EXPECT_EQ(t, READ_ONCE(o->releases), 2 * round + 1);
 		msleep(20);
 		WRITE_ONCE(o->releases, 2 * round + 2);
-		EXPECT(t, pcpuref_reinit(&o->ref));
+		EXPECT_EQ(t, pcpuref_reinit(&o->ref), 0);
 	}
 	WRITE_ONCE(stop, true);
 	for (i = 0; i < ARRAY_SIZE(threads); i++) {
@@ -245,10 +245,10 @@ static void price(struct test *t)
 	if (!o)
 		return;
 	start = ktime_get_ns();
-	EXPECT(t, pcpuref_kill(&o->ref));
+	EXPECT_EQ(t, pcpuref_kill(&o->ref), 0);
 	EXPECT(t, SOON(READ_ONCE(o->releases) == 1));
 	async = ktime_get_ns() - start;
-	EXPECT(t, pcpuref_reinit(&o->ref));
+	EXPECT_EQ(t, pcpuref_reinit(&o->ref), 0);
 	start = ktime_get_ns();
 	EXPECT_EQ(t, pcpuref_kill_and_wait(&o->ref), 0);
 	wait = ktime_get_ns() - start;

@@ -123,12 +123,12 @@ static noinline int do_put(struct pcpuref *ref)
 
 static noinline int do_kill(struct pcpuref *ref)
 {
-	return pcpuref_kill(ref) ? 0 : -EINVAL;
+	return pcpuref_kill(ref);
 }
 
 static noinline int do_confirm(struct pcpuref *ref)
 {
-	return pcpuref_kill_and_confirm(ref, watched_confirm) ? 0 : -EINVAL;
+	return pcpuref_kill_and_confirm(ref, watched_confirm);
 }
 
 static noinline int do_wait(struct pcpuref *ref)
@@ -138,12 +138,12 @@ static noinline int do_wait(struct pcpuref *ref)
 
 static noinline int do_reinit(struct pcpuref *ref)
 {
-	return pcpuref_reinit(ref) ? 0 : -EINVAL;
+	return pcpuref_reinit(ref);
 }
 
 static noinline int do_resurrect(struct pcpuref *ref)
 {
-	return pcpuref_resurrect(ref) ? 0 : -EINVAL;
+	return pcpuref_resurrect(ref);
 }
 
 static noinline int do_atomic(struct pcpuref *ref)
@@ -153,7 +153,7 @@ static noinline int do_atomic(struct pcpuref *ref)
 
 static noinline int do_percpu(struct pcpuref *ref)
 {
-	return pcpuref_switch_to_percpu(ref) ? 0 : -EINVAL;
+	return pcpuref_switch_to_percpu(ref);
 }
 
 static noinline int do_exit_ref(struct pcpuref *ref)
