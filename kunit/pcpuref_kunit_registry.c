@@ -398,6 +398,23 @@ static void pcpuref_registry_test_walk_init(struct kunit *test)
 	}
 }
 
+/* A walk comes to an end, though one more comes for each that it meets. */
+static void pcpuref_registry_test_walk_ends(struct kunit *test)
+{
+	struct pcpuref_walk walk = { };
+	struct pcpuref_info info;
+	int met = 0;
+
+	counted_new(test, 0);
+	while (met < 64 && pcpuref_walk_next(&walk, &info)) {
+		counted_new(test, 0);
+		met++;
+	}
+	pcpuref_walk_end(&walk);
+	KUNIT_EXPECT_GE(test, met, 1);
+	KUNIT_EXPECT_LT(test, met, 64);
+}
+
 /* Two walks do not know of each other. */
 static void pcpuref_registry_test_two_walks(struct kunit *test)
 {
@@ -985,6 +1002,7 @@ static struct kunit_case pcpuref_registry_cases[] = {
 	KUNIT_CASE(pcpuref_registry_test_walk_end),
 	KUNIT_CASE(pcpuref_registry_test_walk_exit),
 	KUNIT_CASE(pcpuref_registry_test_walk_init),
+	KUNIT_CASE(pcpuref_registry_test_walk_ends),
 	KUNIT_CASE(pcpuref_registry_test_two_walks),
 	KUNIT_CASE(pcpuref_registry_test_context),
 	KUNIT_CASE(pcpuref_registry_test_states),

@@ -33,6 +33,7 @@ online=/sys/devices/system/cpu/cpu$cpu/online
 if [ -z "$cpu" ]; then
 	skip hotplug_hold "no CPU can be taken offline"
 	skip hotplug_kill "no CPU can be taken offline"
+	skip hotplug_late "no CPU can be taken offline"
 	skip hotplug_storm "no CPU can be taken offline"
 else
 	# The counter of a CPU that is gone is part of the sum (G13).
@@ -43,6 +44,21 @@ else
 	else
 		not_ok hotplug_kill "$(cat "$tmp/hotplug")"
 	fi
+
+	# Nor is one left out that was not there when the core was loaded.
+	if why=$(echo 0 >"$online" && unload pcpuref_test_storm && unload pcpuref &&
+		load pcpuref && load pcpuref_test_storm seconds=3 && echo 1 >"$online"); then
+		for half in hold kill; do
+			start_case "hotplug_$half"
+			[ "$result" = pass ] || break
+			echo 0 >"$online"
+		done
+		[ "$result" = pass ] || complaints="hotplug_$half: $why $complaints"
+		verdict hotplug_late "$complaints"
+	else
+		not_ok hotplug_late "$why"
+	fi
+	echo 1 >"$online"
 
 	# In the middle of a storm.
 	(
