@@ -100,6 +100,13 @@ try_load()
 		;;
 	*) false ;;
 	esac || why="$why$said;"
+	if ! grep -s 'no totals' $debugfs/pcpuref/stats >"$tmp/no-totals"; then
+		:
+	elif grep -q 'error -12)' "$tmp/no-totals"; then
+		without_totals=$((without_totals + 1))
+	else
+		why="$why$(cat "$tmp/no-totals");"
+	fi
 	! loaded "$1" || why=$why$(unload "$1") || :
 	why=$why$(left_in_debugfs)
 	has_struck || :
@@ -154,7 +161,9 @@ verdict load_pcpuref_then "$why$(take_slice)"
 set_faults fail_pcpuref probability=0 verbose=0
 
 # It does without events, and without files.
+without_totals=0
 load_with_faults pcpuref_watch 0
+verdict watch_says_why_no_totals "$([ "$without_totals" -gt 0 ] || echo "it has never said so")"
 load_with_faults pcpuref_holders 4
 load_with_few_pages pcpuref_holders
 

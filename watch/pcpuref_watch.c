@@ -163,7 +163,7 @@ static unsigned int nr_seen;
 static DEFINE_MUTEX(scan_mutex);
 static unsigned int scan_took;		/* jiffies */
 static unsigned int nr_lingering;	/* stuck otherwise, at the last scan */
-static bool have_events;
+static int events_error;		/* 0: there are events */
 static struct dentry *root, *ref_dir;
 
 static void sync_fn(struct work_struct *work);
@@ -1206,8 +1206,8 @@ static int stats_show(struct seq_file *m, void *unused)
 	seq_printf(m, "percpu_bytes               %llu\n", percpu_bytes);
 	seq_printf(m, "refs with history          %u\n", READ_ONCE(nr_seen));
 	seq_printf(m, "lingering                  %u\n", READ_ONCE(nr_lingering));
-	if (!have_events) {
-		seq_puts(m, "(no totals: this kernel has no tracepoints)\n");
+	if (events_error) {
+		seq_printf(m, "(no totals: no events, error %d)\n", events_error);
 		return 0;
 	}
 	/* Of the time since this module was loaded. */
@@ -1308,11 +1308,9 @@ static int attach(void)
 
 static int __init pcpuref_watch_init(void)
 {
-	int err = attach();
-
-	if (err)
-		pr_notice("no events (error %d): no history and no totals\n", err);
-	have_events = !err;
+	events_error = attach();
+	if (events_error)
+		pr_notice("no events (error %d): no history and no totals\n", events_error);
 
 	root = debugfs_create_dir("pcpuref", NULL);
 	if (IS_ERR(root))
@@ -1335,7 +1333,7 @@ static void __exit pcpuref_watch_exit(void)
 	struct seen *seen;
 	unsigned long id;
 
-	if (have_events)
+	if (!events_error)
 		detach(ARRAY_SIZE(attachments));
 	WRITE_ONCE(running, false);
 	cancel_delayed_work_sync(&watch_work);
