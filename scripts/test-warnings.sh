@@ -57,6 +57,27 @@ check warnings_quiet_log 0 warnings.awk <<'END'
 [    0.200000] ODEBUG: selftest passed
 END
 
+check warnings_allowed_does_not_come 0 warnings.awk <<'END'
+[    1.000000] pcpuref-allow: something of the kernel
+END
+
+check warnings_allowed_comes 0 warnings.awk <<'END'
+[    1.000000] pcpuref-allow: something of the kernel
+[    1.000100] ------------[ cut here ]------------
+[    1.000200] something of the kernel
+[    1.000300] ---[ end trace 0000000000000000 ]---
+END
+
+check warnings_allowed_comes_twice 1 warnings.awk 'unexpected report: something of the kernel' <<'END'
+[    1.000000] pcpuref-allow: something of the kernel
+[    1.000100] ------------[ cut here ]------------
+[    1.000200] something of the kernel
+[    1.000300] ---[ end trace 0000000000000000 ]---
+[    1.000400] ------------[ cut here ]------------
+[    1.000500] something of the kernel
+[    1.000600] ---[ end trace 0000000000000000 ]---
+END
+
 check warnings_expected_message_first 0 warnings.awk <<'END'
 [    1.000000] pcpuref-expect: put too many
 [    1.000001] ------------[ cut here ]------------

@@ -169,7 +169,7 @@ static int table_init(void)
 {
 	int rc;
 
-	free_wq = alloc_workqueue("conn_free", 0, 0);
+	free_wq = alloc_workqueue("conn_free", WQ_UNBOUND, 0);
 	if (!free_wq)
 		return -ENOMEM;
 	rc = percpu_ref_init(&users, users_release, PERCPU_REF_ALLOW_REINIT, GFP_KERNEL);
