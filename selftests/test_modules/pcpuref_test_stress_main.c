@@ -19,6 +19,7 @@
 
 #include <linux/ktime.h>
 #include <linux/math64.h>
+#include <linux/mm.h>		/* kvcalloc(), where slab.h has it not */
 #include <linux/random.h>
 
 #include "contexts.h"
