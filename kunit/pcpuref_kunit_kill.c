@@ -220,6 +220,51 @@ static void pcpuref_kill_test_confirm_has_own_grace_period(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, c->released_at, 3);
 }
 
+#if KERNEL_VERSION(5, 13, 0) <= LINUX_VERSION_CODE
+static unsigned long at_kill;
+
+/* The second one is that of the kill. */
+static void poll_in_confirm(struct counted *c)
+{
+	if (c->result++)
+		c->result += poll_state_synchronize_rcu(at_kill);
+}
+
+/* The same where the grace period has begun before the kill. */
+static void pcpuref_kill_test_confirm_not_by_the_one_before(struct kunit *test)
+{
+	struct helper *reader;
+	struct counted *c;
+	unsigned long before;
+	int tries = 20;
+	bool begun;
+
+	if (num_online_cpus() == 1)
+		kunit_skip(test, "needs two CPUs");
+
+	/* If the reader holds up somebody else's grace period, ours does not begin. */
+	do {
+		c = counted_new(test, 0);
+		c->on_confirm = poll_in_confirm;
+		synchronize_rcu();
+		reader = hold_grace_period(test);
+		before = get_state_synchronize_rcu();
+		pcpuref_switch_to_atomic(&c->ref, counted_confirm_b);
+		schedule_timeout_uninterruptible(HZ / 10);
+		/* When one begins it takes one more to satisfy a request. */
+		begun = get_state_synchronize_rcu() != before;
+		at_kill = get_state_synchronize_rcu();
+		KUNIT_EXPECT_EQ(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm), 0);
+		KUNIT_EXPECT_TRUE(test, let_grace_period_go(reader));
+		pcpuref_barrier();
+		KUNIT_EXPECT_EQ(test, confirmed(c), 1);
+		KUNIT_EXPECT_EQ(test, atomic_read(&c->confirmed[1]), 1);
+		KUNIT_EXPECT_EQ(test, c->result, 3);
+	} while (!begun && --tries);
+	KUNIT_EXPECT_TRUE(test, begun);
+}
+#endif
+
 static void note_first(struct counted *c)
 {
 	if (c->result < 0)
@@ -1023,6 +1068,9 @@ static struct kunit_case pcpuref_kill_cases[] = {
 	KUNIT_CASE(pcpuref_kill_test_confirm_grace_period),
 	KUNIT_CASE(pcpuref_kill_test_confirm_waits_for_other_cpu),
 	KUNIT_CASE(pcpuref_kill_test_confirm_has_own_grace_period),
+#if KERNEL_VERSION(5, 13, 0) <= LINUX_VERSION_CODE
+	KUNIT_CASE(pcpuref_kill_test_confirm_not_by_the_one_before),
+#endif
 	KUNIT_CASE(pcpuref_kill_test_confirms_in_order),
 	KUNIT_CASE(pcpuref_kill_test_tryget_in_confirm),
 	KUNIT_CASE(pcpuref_kill_test_put_in_confirm),

@@ -18,6 +18,7 @@ run_case storm_lookup_U2_F10_G8
 run_case last_put_irq_G1
 run_case last_put_softirq_G1
 run_case last_put_nmi_G1
+run_case resurrect_before_put_tells_F12
 
 # --- CPU hotplug ---
 

@@ -34,6 +34,12 @@ static inline void test_timer_setup(struct hrtimer *timer,
 #include <asm/nmi.h>
 
 /* False if the CPU is offline: those must be left alone. */
+/* It does not go offline meanwhile. */
+static inline void __test_send_nmi(int cpu)
+{
+	apic->send_IPI_mask(cpumask_of(cpu), NMI_VECTOR);
+}
+
 static inline bool test_send_nmi(int cpu)
 {
 	bool online;
@@ -41,7 +47,7 @@ static inline bool test_send_nmi(int cpu)
 	cpus_read_lock();
 	online = cpu_online(cpu);
 	if (online)
-		apic->send_IPI_mask(cpumask_of(cpu), NMI_VECTOR);
+		__test_send_nmi(cpu);
 	cpus_read_unlock();
 	return online;
 }

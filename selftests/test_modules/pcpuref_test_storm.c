@@ -716,6 +716,47 @@ static void last_put_nmi(struct test *t)
 #endif
 }
 
+/*
+ * F12: a put in NMI makes the count zero, and can tell that only in the hard interrupt
+ * after it. A resurrect that comes first has to end the old life on its behalf, and what
+ * the put then tells is not about the new one.
+ */
+static void resurrect_before_put_tells(struct test *t)
+{
+#ifdef TEST_HAVE_NMI
+	unsigned long flags;
+	int round, tries, err;
+
+	EXPECT_EQ(t, register_nmi_handler(NMI_LOCAL, last_nmi, 0, "pcpuref_test_last"), 0);
+	memset(&last, 0, sizeof(last));
+	EXPECT_EQ(t, pcpuref_init(&last.ref, last_release, PCPUREF_ALLOW_REINIT, GFP_KERNEL), 0);
+	for (round = 1; round <= 20 && !t->failed; round++) {
+		pcpuref_get(&last.ref);
+		EXPECT_EQ(t, pcpuref_kill_and_wait_timeout(&last.ref, 0), -ETIMEDOUT);
+		local_irq_save(flags);
+		WRITE_ONCE(nmi_put_on, raw_smp_processor_id() + 1);
+		__test_send_nmi(raw_smp_processor_id());
+		for (tries = 1000; tries && READ_ONCE(last.puts) < round; tries--)
+			udelay(10);
+		err = pcpuref_resurrect(&last.ref);
+		local_irq_restore(flags);
+		EXPECT(t, tries > 0);
+		EXPECT_EQ(t, err, 0);
+		EXPECT(t, SOON(READ_ONCE(last.releases) == round));
+		if (EXPECT(t, pcpuref_tryget_live(&last.ref)))
+			pcpuref_put(&last.ref);
+		EXPECT_EQ(t, pcpuref_read(&last.ref), 1);
+	}
+	EXPECT_EQ(t, pcpuref_kill_and_wait_timeout(&last.ref, TEST_PATIENCE_S * HZ), 0);
+	EXPECT_EQ(t, last.releases, round);
+	if (!t->failed)
+		pcpuref_exit(&last.ref);
+	unregister_nmi_handler(NMI_LOCAL, "pcpuref_test_last");
+#else
+	t->skipped = "no way to send an NMI on this architecture";
+#endif
+}
+
 /* --- A CPU goes offline with counts in its counter: see storm.sh ---------------------- */
 
 static struct pcpuref hotplug_ref;
@@ -767,6 +808,7 @@ static const struct test_case cases[] = {
 	TEST_CASE("last_put_irq_G1", last_put_irq),
 	TEST_CASE("last_put_softirq_G1", last_put_softirq),
 	TEST_CASE("last_put_nmi_G1", last_put_nmi),
+	TEST_CASE("resurrect_before_put_tells_F12", resurrect_before_put_tells),
 	TEST_CASE("hotplug_hold", hotplug_hold),
 	TEST_CASE("hotplug_kill", hotplug_kill),
 	{ }
