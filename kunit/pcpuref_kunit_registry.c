@@ -111,28 +111,32 @@ static void pcpuref_registry_test_found(struct kunit *test)
 {
 	struct counted *c = counted_alloc(test), *named = counted_alloc(test);
 	struct counted *dead = counted_alloc(test), *atomic = counted_alloc(test);
+	const unsigned int work = PCPUREF_RELEASE_WORK;
+	const unsigned int lazy = PCPUREF_INIT_ATOMIC | PCPUREF_INIT_LAZY;
 	unsigned int first, line;
+	int err;
 
+	/* Each on one line: of more lines gcc takes the first, clang the last. */
 	first = __LINE__ + 1;
-	KUNIT_ASSERT_EQ(test, pcpuref_init(&c->ref, counted_release, 0, GFP_KERNEL), 0);
+	err = pcpuref_init(&c->ref, counted_release, 0, GFP_KERNEL);
+	KUNIT_ASSERT_EQ(test, err, 0);
 	expect_found(test, c, "&c->ref", __func__, first, 0);
 
 	line = __LINE__ + 1;
-	KUNIT_ASSERT_EQ(test, pcpuref_init_named(&named->ref, counted_release,
-						 PCPUREF_RELEASE_WORK, GFP_KERNEL, OURS), 0);
-	expect_found(test, named, OURS, __func__, line, PCPUREF_RELEASE_WORK);
+	err = pcpuref_init_named(&named->ref, counted_release, work, GFP_KERNEL, OURS);
+	KUNIT_ASSERT_EQ(test, err, 0);
+	expect_found(test, named, OURS, __func__, line, work);
 
 	/* Also what is not live, or has no counters. */
 	line = __LINE__ + 1;
-	KUNIT_ASSERT_EQ(test, pcpuref_init(&dead->ref, counted_release,
-					   PCPUREF_INIT_DEAD, GFP_KERNEL), 0);
+	err = pcpuref_init(&dead->ref, counted_release, PCPUREF_INIT_DEAD, GFP_KERNEL);
+	KUNIT_ASSERT_EQ(test, err, 0);
 	expect_found(test, dead, "&dead->ref", __func__, line, PCPUREF_INIT_DEAD);
 
 	line = __LINE__ + 1;
-	KUNIT_ASSERT_EQ(test, pcpuref_init(&atomic->ref, counted_release,
-					   PCPUREF_INIT_ATOMIC | PCPUREF_INIT_LAZY, GFP_KERNEL), 0);
-	expect_found(test, atomic, "&atomic->ref", __func__, line,
-		     PCPUREF_INIT_ATOMIC | PCPUREF_INIT_LAZY);
+	err = pcpuref_init(&atomic->ref, counted_release, lazy, GFP_KERNEL);
+	KUNIT_ASSERT_EQ(test, err, 0);
+	expect_found(test, atomic, "&atomic->ref", __func__, line, lazy);
 	/* The first one is still as it was. */
 	expect_found(test, c, "&c->ref", __func__, first, 0);
 }
@@ -982,13 +986,14 @@ static void pcpuref_registry_test_inspect_storm(struct kunit *test)
 		}
 		if (last && last != id)
 			gone += !pcpuref_inspect_id(last, &info, NULL);
-		if (found % 64 == 0)
+		if (!last || found % 64 == 0)
 			last = id;
 		schedule_timeout_uninterruptible(found & 1);
 	}
 	KUNIT_EXPECT_TRUE(test, helper_stop(h));
 	KUNIT_EXPECT_EQ(test, h->wrong, 0);
 	KUNIT_EXPECT_GT(test, found, 0);
+	KUNIT_EXPECT_GT(test, gone, 0);
 	KUNIT_EXPECT_GT(test, h->hits, 0);
 }
 

@@ -58,8 +58,11 @@ static bool __init by_live_works(void)
 
 static int __init lookup_init(void)
 {
-	bool works = by_mutex_works() & by_rcu_works() & by_live_works();
+	bool works = by_mutex_works();
 
+	/* Each is tried, whatever became of the others. */
+	works = by_rcu_works() && works;
+	works = by_live_works() && works;
 	/* The release of the third one may still be on its way. */
 	pcpuref_barrier();
 	works &= !atomic_read(&lookup_wrong) &&
