@@ -247,7 +247,7 @@ help:
 	@echo ""
 	@echo "Test it:"
 	@echo "  check             kunit, and selftest on the newest kernel"
-	@echo "  kunit             UML=up (6.12, one CPU) or UML=smp (7.x, four)"
+	@echo "  kunit             UML=up (6.12, one CPU), clang (the same) or smp (7.x, four)"
 	@echo "  selftest          KERNEL=6.12, 6.1, 5.10 or 7; 6.12-rt, 6.1-rt or 7-rt;"
 	@echo "                    6.1-i386 (32 bit) or 6.12-arm64"
 	@echo "  drop-in           drivers of a stock kernel, on pcpuref instead of percpu_ref"

@@ -51,7 +51,7 @@ KCSAN_EARLY_ENABLE KCSAN_WEAK_MEMORY KCSAN_REPORT_RACE_UNKNOWN_ORIGIN"
 esac
 
 built_kernel "$flavour" "a kernel with $flavour (about eight minutes on two CPUs)" \
-	"$fragment $values" x86_64 bzImage modules
+	"$fragment $values" ARCH=x86_64 bzImage modules
 
 echo "KDIR=$(quote "$dir")"
 echo "IMAGE=$(quote "$dir/arch/x86/boot/bzImage")"

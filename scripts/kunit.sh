@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# kunit.sh [up|smp] [KERNEL-PARAMETER]...: run the KUnit suites under User
-# Mode Linux, on 6.12 with one CPU (up) or on 7.x with several (smp).
+# kunit.sh [up|smp|clang] [KERNEL-PARAMETER]...: run the KUnit suites under
+# User Mode Linux, on 6.12 with one CPU (up; clang: compiled by clang) or on
+# 7.x with several (smp).
 # A KERNEL-PARAMETER may choose tests: kunit.filter_glob=suite.case
 #
 # Prints the results and ends with "N passed, N failed, N skipped".
@@ -16,9 +17,9 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 flavour=${1:-up}
 [ $# -eq 0 ] || shift
 case $flavour in
-up) params="kunit.enable=1" ;;
+up | clang) params="kunit.enable=1" ;;
 smp) params="kunit.enable=1 kunit.autorun=1" ;;
-*) die "no User Mode Linux $flavour here: UML= takes up (6.12) or smp (7.x)" ;;
+*) die "no User Mode Linux $flavour here: UML= takes up or clang (6.12), or smp (7.x)" ;;
 esac
 
 assignments=$("$top/scripts/uml-kernel.sh" "$flavour")

@@ -390,9 +390,10 @@ kbuild()
 	}
 }
 
-# built_kernel NAME WHAT OPTIONS ARCH [TARGET]...: a kernel of $source that has OPTIONS and
+# built_kernel NAME WHAT OPTIONS VARS [TARGET]...: a kernel of $source that has OPTIONS and
 # nothing else, in the folder $dir. Built once, kept in the cache; an interrupted build is
-# taken up where it stopped. OPTIONS are words, of which those without a value are "y".
+# taken up where it stopped. OPTIONS are words, of which those without a value are "y";
+# VARS, such as ARCH=um, are words for make.
 built_kernel()
 {
 	_name=$1 _what=$2
@@ -402,7 +403,7 @@ built_kernel()
 		*) echo "CONFIG_$_o=y" ;;
 		esac
 	done)
-	_arch=$4
+	_vars=$4
 	shift 4
 	_key=$({
 		printf '%s\n' "$_config"
@@ -414,13 +415,15 @@ built_kernel()
 		mkdir -p "$dir"
 		printf '%s\n' "$_config" >"$dir/fragment"
 		say "building $_what of $(cut -d ' ' -f 2 "$source/.complete")"
-		kbuild "$dir/config.log" "$dir" -C "$source" ARCH="$_arch" O="$dir" \
+		# shellcheck disable=SC2086 # a list of words
+		kbuild "$dir/config.log" "$dir" -C "$source" $_vars O="$dir" \
 			KCONFIG_ALLCONFIG="$dir/fragment" allnoconfig
 		while read -r _line; do
 			grep -qx "$_line" "$dir/.config" ||
 				say "  the kernel has no ${_line%=*}"
 		done <"$dir/fragment"
-		kbuild "$dir/build.log" "$dir" -C "$source" ARCH="$_arch" O="$dir" \
+		# shellcheck disable=SC2086
+		kbuild "$dir/build.log" "$dir" -C "$source" $_vars O="$dir" \
 			-j"$(nproc)" "$@"
 		# Only this makes it a finished one.
 		: >"$dir/.complete"

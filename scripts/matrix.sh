@@ -38,6 +38,7 @@ cells()
 		6.12-arm64  scripts/selftest.sh 6.12-arm64
 		uml-up      scripts/kunit.sh up
 		uml-smp     scripts/kunit.sh smp
+		uml-clang   scripts/kunit.sh clang
 		7-kasan     scripts/debug-check.sh kasan kunit selftest
 		7-kcsan     scripts/debug-check.sh kcsan kunit selftest
 	END
