@@ -224,6 +224,9 @@ test-install:
 lint:
 	@scripts/lint.sh
 
+static:
+	@scripts/static.sh
+
 help:
 	@echo "Build (against KDIR=$(KDIR)):"
 	@echo "  modules           pcpuref.ko, pcpuref_watch.ko, pcpuref_holders.ko (default)"
@@ -255,6 +258,7 @@ help:
 	@echo "  test-install      install into a folder, by dkms and as a Debian package, each with"
 	@echo "                    a client that is built against it"
 	@echo "  lint              checkpatch, sparse, kernel-doc, shellcheck, documentation"
+	@echo "  static            clang -Wextra, clang-tidy, gcc -fanalyzer, coccicheck"
 	@echo ""
 	@echo "Prove it:"
 	@echo "  matrix            all kernels, or CELLS=\"6.12 uml-up\", and one table of them;"
@@ -284,4 +288,4 @@ help:
 	headers-present root-present key-present cache cache-clean docs demo demo-stuck traps \
 	check kunit kunit-tree selftest kselftest matrix stress debug-check model agree litmus \
 	mutants drop-in drop-in-kernel fastpath bench bench-possible bench-native test-install \
-	lint full-check help
+	lint static full-check help
