@@ -257,6 +257,20 @@ _why=
 grep -q "all of whole is compiled with pcpuref_compat.h already" log || _why="$_why $(cat log)"
 verdict whole_kernel "$_why"
 
+# By hand, for a Makefile that must not be touched: the commands of porting.rst.
+mkdir by-hand
+cp "$top/samples/porting/porting_percpu_ref.c" "$top"/samples/porting/*.h by-hand/
+echo 'obj-m := porting_percpu_ref.o' >by-hand/Makefile
+common=$(sed -n 's,^include \(/.*\)/Makefile$,\1,p' "$KDIR/Makefile")
+_why=
+sh "$top/compat/wrap.sh" "${common:-$KDIR}" "$PWD/headers" >log 2>&1 || _why=$(cat log)
+make -C "$KDIR" M="$PWD/by-hand" CC="gcc -I$PWD/headers -I$top" KBUILD_MODPOST_WARN=1 \
+	porting_percpu_ref.o >log 2>&1 || _why="$_why $(tail -n 5 log)"
+nm -u by-hand/porting_percpu_ref.o >symbols 2>&1 || :
+grep -qw __pcpuref_init symbols || _why="$_why no call of __pcpuref_init"
+! grep -qw percpu_ref_init symbols || _why="$_why a call of percpu_ref_init"
+verdict by_hand "$_why"
+
 [ -d .pcpuref-compat ] || die "the headers are not where they should be"
 make -C "$KDIR" M="$PWD" clean >log 2>&1
 _why=
