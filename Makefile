@@ -191,6 +191,9 @@ litmus:
 docs:
 	@scripts/docs.sh $(OUT)
 
+captured:
+	@scripts/captured.sh
+
 mutants:
 	@scripts/mutants.sh
 
@@ -247,6 +250,7 @@ help:
 	@echo "  demo-stuck        a leaked reference, found by dmesg alone"
 	@echo "  traps             percpu_ref and pcpuref in the same trouble"
 	@echo "  docs              the documentation as HTML, and a man page (OUT=folder)"
+	@echo "  captured          the output that the documentation shows, printed anew"
 	@echo ""
 	@echo "Test it:"
 	@echo "  check             kunit, and selftest on the newest kernel"
@@ -285,7 +289,7 @@ help:
 	@echo "moves the cache, NO_INSTALL=1 stops where a Debian package is missing."
 
 .PHONY: modules modules_install headers_install install uninstall clean distclean deb \
-	headers-present root-present key-present cache cache-clean docs demo demo-stuck traps \
+	headers-present root-present key-present cache cache-clean docs captured demo demo-stuck traps \
 	check kunit kunit-tree selftest kselftest matrix stress debug-check model agree litmus \
 	mutants drop-in drop-in-kernel fastpath bench bench-possible bench-native test-install \
 	lint static full-check help

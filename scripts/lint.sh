@@ -4,7 +4,7 @@
 # lint.sh: the kernel's style (checkpatch), sparse, kernel-doc, shellcheck,
 # the documentation, one version everywhere, and the self-tests of the check of that, of
 # the Makefile, of the cache, of the log judges, of the matrix, of the mutants, of
-# pcpuref_compat.h and of the picture of lives.
+# pcpuref_compat.h, of the check of the documents' blocks and of the picture of lives.
 # Prints what they complain about; the last line counts the checks.
 
 set -eu
@@ -87,9 +87,9 @@ result shellcheck
 {
 	"$top/scripts/docs.sh" "$work/docs" >/dev/null
 	Documentation/check-api.sh
+	Documentation/check-blocks.py
 	Documentation/check-reference.sh
 	Documentation/check-machine.py
-	samples/check-readme.sh
 } >"$work/out" 2>&1 || :
 result documentation
 
@@ -115,6 +115,7 @@ self_test steps scripts/test-steps.sh
 self_test matrix scripts/test-matrix.sh
 self_test mutants scripts/test-mutants.sh
 self_test compat scripts/test-compat.sh
+self_test blocks scripts/test-blocks.sh
 self_test lives scripts/test-lives.sh
 
 echo "$passed passed, $failed failed, 0 skipped"

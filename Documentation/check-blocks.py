@@ -1,0 +1,355 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Is every block of code, of commands and of output in the documents covered by a test?
+
+Checks README.md, CONTRIBUTING.md, Documentation/*.rst and kunit/README.rst. The language
+of a block is its kind, and says what covers it:
+
+c, make, diff  the lines stand like this, one after the other, in a source that is compiled,
+               or in a patch of selftests/mutants/
+sh             each line is a target of the Makefile, a script that a test or a target runs,
+               or a line of commands.txt, which names the test
+console        commands after a prompt, as in sh; the other lines are output, of which each has
+               the form of a line in captured.txt ("make captured" writes that)
+text           a drawing; it may not have commands and output in it
+by hand        a comment before the block (".. by hand: WHY") says why no test can run it
+
+"..." stands for what was left out. Files that Sphinx includes have to be compiled or captured.
+Each figure with a unit in choosing.rst has to be one of performance.rst.
+A block of another kind, or of none, is an error; so is a line of commands.txt that covers
+nothing. With --write LOG..., writes captured.txt: one line of each form in the logs.
+With --list, tells what covers each block.
+"""
+
+import pathlib
+import re
+import sys
+
+top = pathlib.Path(__file__).resolve().parent.parent
+docs = top / "Documentation"
+captured = docs / "captured.txt"
+known = docs / "commands.txt"
+problems = []
+
+
+def shape(line):
+    """The form of a line of output: without times, numbers, addresses and what is longer or
+    shorter from one run to the next."""
+    line = re.sub(r"^(<\d+>)?\[ *\d+\.\d+\](\[ *[CT]\d+\])? ?", "", line.strip())
+    line = re.sub(r"\btask([= ])\S+/\d+", r"task\1T", line)
+    line = re.sub(r"(\w+)(\.(isra|constprop|part|cold)(\.\d+)?)+", r"\1", line)
+    line = re.sub(r"\b0x[0-9a-f]+", "0xN", line)
+    line = re.sub(r"\b(?=\w*\d)[0-9a-f]{8,16}\b", "N", line)
+    # Whether the watchdog has seen an event or knows it from the registry.
+    if " ms ago: " in line:
+        line = re.sub(r"mode=[?a-z]+->[?a-z]+", "mode=M", line)
+        line = re.sub(r"count=(\?|-?\d+ shared=-?\d+ percpu=-?\d+) ", "count=N ", line)
+        line = re.sub(r"cpu=-?\d+ task=\S+", "cpu=N task=T", line)
+    # The flags of a line of the trace, the bars of a histogram and of a counter.
+    line = re.sub(r"(\[\d+\]) [a-zA-Z.#0-9]{4,6} ", r"\1 F ", line)
+    line = re.sub(r"([*@|=])\1*( *\|)?", r"\1", line)
+    line = re.sub(r"\bpercpu=-\d", "percpu=0", line)
+    line = re.sub(r"-?\d+(\.\d+)?", "N", line)
+    return re.sub(r"\s+", " ", line).strip()
+
+
+def write(logs):
+    """One line of each form. Not what a report of the kernel has about registers and code,
+    and what the machine itself prints."""
+    noise = re.compile(r"\b(R[A-Z0-9]{2}|CR[0-9]|FS|CS|Code|EFLAGS|Modules linked in|Hardware "
+                       r"name|Tainted|PKRU): |^pcpuref-guest: (log|trace|start|exit)|"
+                       r"pcpuref-(selftest|expect|dmesg): ")
+    seen = set()
+    out = []
+    for log in logs:
+        lines = pathlib.Path(log).read_text(errors="replace").splitlines()
+        if "pcpuref-guest: start" in lines:
+            lines = lines[lines.index("pcpuref-guest: start"):]
+        out.append(f"== {pathlib.Path(log).name}")
+        for line in lines:
+            # No path of the machine that it was built on.
+            line = re.sub(r" at /\S+", " at ...", line)
+            form = shape(line)
+            if len(form) > 2 and not noise.search(line) and form not in seen:
+                seen.add(form)
+                out.append(line.rstrip())
+    captured.write_text("SPDX-License-Identifier: GPL-2.0-only\n\n"
+                        "One line of each form that \"make captured\" has seen.\n\n" +
+                        "\n".join(out) + "\n")
+
+
+def files(*patterns):
+    for pattern in patterns:
+        for path in sorted(top.glob(pattern)):
+            parts = path.relative_to(top).parts
+            if not any(p.startswith(".") for p in parts) and not path.name.endswith(".mod.c"):
+                yield path
+
+
+def normal(lines):
+    """Lines with one blank for any white space; empty ones left out."""
+    return [line for line in (" ".join(one.split()) for one in lines) if line]
+
+
+def pieces(lines):
+    """What is between lines of "..."."""
+    piece = []
+    for line in lines + ["..."]:
+        if line in ("...", "/* ... */"):
+            if piece:
+                yield piece
+            piece = []
+        else:
+            piece.append(line)
+
+
+class Sources:
+    """Files, as text in which each line begins and ends with a newline."""
+
+    def __init__(self, *patterns):
+        self.texts = {p: "\n" + "\n".join(normal(p.read_text(errors="replace").splitlines())) + "\n"
+                      for p in files(*patterns)}
+
+    def having(self, lines):
+        """A file that has all pieces, in this order."""
+        wanted = ["\n" + "\n".join(piece) + "\n" for piece in pieces(normal(lines))]
+        for path, text in self.texts.items():
+            at = 0
+            for piece in wanted:
+                at = text.find(piece, at)
+                if at < 0:
+                    break
+            else:
+                return path
+        return None
+
+
+sources = {
+    "c": Sources("**/*.[ch]", "**/*.litmus"),
+    "make": Sources("**/Kbuild", "**/Makefile", "**/*.kbuild"),
+    "diff": Sources("selftests/mutants/*.patch"),
+}
+makefile = (top / "Makefile").read_text()
+targets = set(re.search(r"^\.PHONY:((?:.*\\\n)*.*)", makefile, re.M)[1].replace("\\", "").split())
+callers = makefile + "".join(p.read_text() for p in files("scripts/*.sh", "Documentation/*.sh",
+                                                          ".ci/run"))
+callers += (top / ".ci/run").read_text()
+shapes = {shape(line) for line in captured.read_text().splitlines()} if captured.exists() else set()
+
+
+class Known:
+    """A line of commands.txt: a pattern, a file, and what stands in it."""
+
+    def __init__(self, line):
+        self.pattern, self.file, self.text = line.split("\t")
+        self.used = False
+        path = top / self.file
+        if not path.exists() or self.text not in path.read_text():
+            problems.append(f"commands.txt: {self.file} has not \"{self.text}\"")
+
+
+entries = [Known(line) for line in known.read_text().splitlines() if line and line[0] != "#"]
+
+
+def known_as(line):
+    """The file that commands.txt names for a line."""
+    for entry in entries:
+        if re.fullmatch(entry.pattern, line):
+            entry.used = True
+            return entry.file
+    return None
+
+
+def target_of(command):
+    """make TARGET... VARIABLE=VALUE...: targets that are there, variables that are used."""
+    words = re.sub(r'"[^"]*"', "X", command).split()
+    if not words or words[0] != "make":
+        return None
+    for word in words[1:]:
+        name, is_variable, _ = word.partition("=")
+        if is_variable:
+            if not re.search(rf"\b{name}\b", makefile + (top / "Kbuild").read_text()):
+                return None
+        elif name not in targets and not re.fullmatch(r"-j\d*", name):
+            return None
+    return "make"
+
+
+def cover_of(command, prompt):
+    """What covers a command."""
+    command = re.sub(r"(^|\s+)# .*", "", command).strip()
+    if not command:
+        return "comment"
+    if prompt and shape(f"{prompt} {command}") in shapes:
+        return "captured.txt"
+    if known_as(command):
+        return known_as(command)
+    if target_of(command):
+        return "Makefile"
+    script = re.fullmatch(r"(?:[A-Z_]+=(?:\"[^\"]*\"|\S+) )*(scripts/\S+\.(?:sh|py))\b.*", command)
+    if script and (top / script[1]).exists() and script[1].split("/")[1] in callers:
+        return script[1]
+    for separator in (" && ", "; "):
+        if separator in command:
+            parts = [cover_of(part, prompt) for part in command.split(separator)]
+            return " and ".join(parts) if all(parts) else None
+    return None
+
+
+def joined(lines):
+    """Lines that end with a backslash, with the next one."""
+    line = ""
+    for one in lines:
+        line += one
+        if line.endswith("\\"):
+            line = line[:-1].rstrip() + " "
+        else:
+            yield line
+            line = ""
+    if line:
+        yield line
+
+
+def check(kind, lines, where):
+    """What covers a block; a problem if nothing does."""
+    lines = [line.rstrip() for line in lines]
+    if kind in sources:
+        found = sources[kind].having(lines)
+        if found:
+            return found.relative_to(top)
+        if kind == "make" and all(cover_of(line, "") for line in normal(lines)):
+            return "commands.txt"
+        problems.append(f"{where}: no source has this {kind} code: {normal(lines)[0]} ...")
+        return None
+    if kind == "text":
+        for line in lines:
+            if re.match(r"\s*(\[ *\d+\.\d+\]|[#$] |make\b|insmod\b|pcpuref\w*: |scripts/)", line):
+                problems.append(f"{where}: not a drawing: {line.strip()}")
+        return "a drawing"
+    covers = set()
+    for line in joined(lines):
+        if not line.strip() or line.strip() == "...":
+            continue
+        prompt = re.match(r"\s*([#$]) (.*)", line)
+        if kind == "sh" or prompt:
+            cover = cover_of(line if kind == "sh" else prompt[2], prompt[1] if prompt else "")
+            if not cover:
+                problems.append(f"{where}: no test runs: {line.strip()}")
+            covers.add(str(cover))
+        else:
+            form = shape(re.sub(r"\s*\.\.\.$", "", line))
+            cover = "captured.txt" if any(form in one for one in shapes) else known_as(line.strip())
+            if not cover:
+                problems.append(f"{where}: not captured: {line.strip()}")
+            covers.add(str(cover))
+    return ", ".join(sorted(covers - {"comment"})) or "comment"
+
+
+def check_included(path, where):
+    """A file that a document includes."""
+    if not path.exists():
+        problems.append(f"{where}: no {path}")
+    elif path.suffix in (".c", ".h", ""):
+        stem = path.stem
+        in_kbuild = any(re.search(rf"\b{stem}\.o\b", text) for text in sources["make"].texts.values())
+        included = any(f'#include "{path.name}"' in text for text in sources["c"].texts.values())
+        if path.name not in ("Kbuild", "Makefile") and not in_kbuild and not included:
+            problems.append(f"{where}: nothing compiles {path.name}")
+        return path.relative_to(top)
+    elif not re.search(rf"\b{path.name}\b", (top / "scripts/captured.sh").read_text()):
+        problems.append(f"{where}: nothing captures {path.name}")
+    return path.name
+
+
+def blocks_of_rst(path):
+    """(line, kind, lines) of each block; a kind None is none."""
+    lines = path.read_text().splitlines()
+    i = 0
+    before = ""
+    while i < len(lines):
+        line = lines[i]
+        i += 1
+        indent = len(line) - len(line.lstrip())
+        directive = re.match(r"\s*\.\. (code-block|code|parsed-literal|literalinclude|include|"
+                             r"highlight|sourcecode)::\s*(.*)", line)
+        literal = not directive and re.search(r"::$", line) and not line.lstrip().startswith("..")
+        hand = re.match(r"\s*\.\. by hand: (.+)", line)
+        if directive or literal:
+            start = i
+            while i < len(lines) and (not lines[i].strip() or
+                                      len(lines[i]) - len(lines[i].lstrip()) > indent):
+                i += 1
+            body = lines[start:i]
+            if directive:
+                while body and re.match(r"\s*:[\w-]+:", body[0]):
+                    body.pop(0)
+            kind = directive[2].strip() if directive and directive[1] == "code-block" else None
+            if directive and "include" in directive[1]:
+                yield start, "include", directive[2].strip()
+            elif before:
+                yield start, "by hand", before
+            else:
+                yield start, kind, body
+            before = ""
+        elif hand:
+            before = hand[1]
+        elif line.strip() and not (before and line.startswith(" ")):
+            before = ""
+
+
+def blocks_of_md(path):
+    lines = path.read_text().splitlines()
+    start = kind = None
+    before = ""
+    for i, line in enumerate(lines):
+        fence = re.match(r"\s*```(.*)", line)
+        hand = re.match(r"<!-- by hand: (.+) -->", line)
+        if not fence:
+            if start is None and line.strip():
+                before = hand[1] if hand else ""
+            continue
+        if start is None:
+            start, kind = i + 1, fence[1].strip() or None
+        else:
+            yield (start, "by hand", before) if before else (start, kind, lines[start:i])
+            start = None
+            before = ""
+
+
+if sys.argv[1:2] == ["--write"]:
+    write(sys.argv[2:])
+    sys.exit()
+
+count = 0
+by_hand = 0
+for page in [*files("*.md"), *files("Documentation/*.rst"), *files("kunit/*.rst")]:
+    for number, kind, body in (blocks_of_md if page.suffix == ".md" else blocks_of_rst)(page):
+        place = f"{page.relative_to(top)}:{number}"
+        count += 1
+        if kind == "include":
+            cover = check_included((page.parent / body).resolve(), place)
+        elif kind == "by hand":
+            by_hand += 1
+            cover = body
+        elif kind in (*sources, "sh", "console", "text"):
+            cover = check(kind, body, place)
+        else:
+            problems.append(f"{place}: a block of {'kind ' + kind if kind else 'no kind'}: "
+                            "make it a code-block of a kind that check-blocks.py names")
+            cover = None
+        if "--list" in sys.argv:
+            print(f"{place}\t{kind}\t{cover}")
+measured = (docs / "performance.rst").read_text()
+for figure in re.findall(r"\b[\d.]+ (?:ns|us|ms|bytes)\b", (docs / "choosing.rst").read_text()):
+    if not re.search(rf"(?<![\d.]){re.escape(figure.split()[0])}(?![\d.]*\d)", measured):
+        problems.append(f"choosing.rst: {figure} is not in performance.rst")
+for one in entries:
+    if not one.used:
+        problems.append(f"commands.txt: no document has {one.pattern}")
+for problem in problems:
+    print(f"check-blocks: {problem}")
+if count < 100:
+    sys.exit(f"check-blocks: only {count} blocks: their form has changed")
+if "--list" in sys.argv:
+    print(f"{count} blocks, {by_hand} of them by hand")
+sys.exit(bool(problems))

@@ -1,0 +1,80 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# captured.sh: capture anew the output that README.md and Documentation/ show, on a stock
+# 6.12. Runs the demo, the demo of a stuck reference, the traps, and a machine in which
+# the commands of the documents are run (guest-captured.sh). Writes traps-captured.txt and
+# lives.svg, which documents include, and captured.txt: one line of each form that was
+# printed. check-blocks.py, a part of "make lint", compares the documents with it.
+
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
+
+need_packages python3
+assignments=$("$top/scripts/stock-kernel.sh" 6.12)
+eval "$assignments"
+work_dir captured
+docs=$top/Documentation
+
+# The machine of the documents.
+"$top/scripts/build-modules.sh" "$KDIR" "$work/build" samples samples/porting \
+	samples/porting/shim samples/porting/shim-kref holders watch selftests/test_modules
+rm -rf "$work/modules" "$work/selftests" "$work/template"
+mkdir "$work/modules"
+find "$work/build" -name '*.ko' -exec cp {} "$work/modules/" \;
+cp -R "$top/selftests" "$work/selftests"
+cp "$top/scripts/warnings.awk" "$work/selftests/"
+# The client of introduction.rst, with its own Makefile.
+cp -R "$top/samples/template" "$work/template"
+make -C "$work/template" KDIR="$KDIR" PCPUREF="$work/build" modules >"$work/template.log" 2>&1 ||
+	die "the template client does not build, see $work/template.log"
+cp "$work/template/template.ko" "$work/modules/"
+# The same, with its put removed.
+mkdir "$work/modules/leaky"
+sed -i '/^\t\tthing_put(thing);$/d' "$work/template/template.c"
+make -C "$work/template" KDIR="$KDIR" PCPUREF="$work/build" modules >"$work/template.log" 2>&1 ||
+	die "the template client does not build, see $work/template.log"
+cp "$work/template/template.ko" "$work/modules/leaky/"
+"$top/scripts/initramfs.sh" "$work/initramfs" "$top/scripts/guest-captured.sh" \
+	"$work/modules:modules" "$work/selftests:selftests"
+
+# Emulated CPUs that run in parallel now and then trip over code that is patched while
+# they run it, as enabling a tracepoint does: see vm.sh.
+tries=3
+say "booting: the commands of the documents"
+until TIMEOUT=900 "$top/scripts/vm.sh" "$IMAGE" "$work/initramfs" "$work/machine" quiet \
+	loglevel=1 log_buf_len=8M; do
+	tries=$((tries - 1))
+	if [ "$tries" -eq 0 ] || ! grep -q 'Oops: int3' "$work/machine"; then
+		die "the machine failed, see $work/machine"
+	fi
+	say "the emulator failed, trying again"
+done
+grep -qx 'pcpuref-captured: end' "$work/machine" ||
+	die "not all commands were run, see $work/machine"
+
+for what in demo demo-stuck traps; do
+	say "running: $what"
+	"$top/scripts/$what.sh" >"$work/$what" 2>"$work/$what.err" ||
+		die "$what failed, see $work/$what and $work/$what.err"
+done
+# The machines of the traps, and of the demo of a stuck reference.
+works=${work%/*}
+for m in porting_shim porting_shim_kref; do
+	echo "\$ nm -u $m.ko | grep ref"
+	nm -u "$work/modules/$m.ko" | grep ref
+done >"$work/nm"
+
+{
+	echo "# SPDX-License-Identifier: GPL-2.0-only"
+	sed '1{/^$/d}' "$work/traps"
+} >"$docs/traps-captured.txt"
+LIVES_OPTIONS="--limit 14" "$top/scripts/lives.sh" "$works/demo-stuck-6.12/console.log" \
+	"make demo-stuck"
+cp "$works/demo-stuck-6.12/lives.svg" "$docs/lives.svg"
+
+"$docs/check-blocks.py" --write "$work/machine" "$work/demo" "$work/demo-stuck" \
+	"$works/traps-6.12/logs/pcpuref" "$work/nm"
+"$docs/check-blocks.py"

@@ -1,0 +1,75 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# test-blocks.sh: check-blocks.py accepts the documents as they are, and finds each kind
+# of block that no test covers. Prints KTAP.
+#
+# shellcheck disable=SC2016 # backquotes of Markdown, variables of other scripts
+
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/lib.sh
+. "$top/scripts/lib.sh"
+
+work_dir blocks
+rm -rf "$work/tree"
+mkdir "$work/tree"
+{
+	tree_files
+	echo ./.ci/run
+} | tar -C "$top" -cf - -T - | tar -C "$work/tree" -xf -
+cd "$work/tree"
+
+# says NAME WANTED: of what check-blocks.py says; "" if nothing
+says()
+{
+	_why=
+	if Documentation/check-blocks.py >"$work/out" 2>&1; then
+		[ -z "$2" ] || _why="it is accepted"
+	elif [ -z "$2" ] || ! grep -qF "$2" "$work/out"; then
+		_why=$(head -n 5 "$work/out")
+	fi
+	verdict "$1" "$_why"
+}
+
+# defect NAME FILE SED WANTED: one change of the tree, and what is said of it
+defect()
+{
+	cp "$2" "$work/before"
+	sed -i "$3" "$2"
+	! cmp -s "$2" "$work/before" || die "the defect of $1 changes nothing"
+	says "$1" "$4"
+	cp "$work/before" "$2"
+}
+
+says as_it_is ""
+defect no_kind Documentation/stress.rst 's/^\.\. code-block:: sh$/Text::/' "a block of no kind"
+defect unknown_kind README.md 's/^```sh$/```bash/' "a block of kind bash"
+defect no_language README.md 's/^```console$/```/' "a block of no kind"
+defect code README.md 's/^static struct pcpuref users;$/static struct pcpuref user;/' \
+	"no source has this c code"
+defect kbuild README.md 's/^obj-m := template.o$/obj-m := other.o/' "no source has this make code"
+defect target README.md 's/^make demo /make film /' "no test runs: make film"
+defect variable README.md 's/^make stress SECS=60/make stress SECONDS=60/' "no test runs: make stress"
+defect script Documentation/debug-kernels.rst 's,scripts/debug-check.sh kcsan,scripts/debug.sh kcsan,' \
+	"no test runs: scripts/debug.sh kcsan"
+defect command Documentation/install.rst 's/^  dkms add \.$/  dkms ad ./' "no test runs: dkms ad ."
+defect output README.md 's/ is stuck: killed / is stuck, killed /' "not captured: [   15.649214] pcpuref_watch"
+defect field Documentation/debugging.rst 's/ state=dying count=1 shared/ state=dying total=1 shared/' \
+	"not captured: "
+defect session_command Documentation/debugging.rst 's/^   # cat refs$/   # cat references/' \
+	"no test runs: # cat references"
+defect printed_anew Documentation/captured.txt 's/ is stuck: killed / is stuck since its kill /' \
+	"not captured: [   15.649214] pcpuref_watch"
+defect drawing Documentation/design.rst 's/^ *7     module  .*/    insmod pcpuref.ko/' \
+	"not a drawing: insmod"
+defect not_compiled samples/template/Kbuild 's/template\.o/other.o/' "nothing compiles template.c"
+defect not_included Documentation/kref.rst 's,samples/pcpuref_lookup.h,samples/pcpuref_look.h,' \
+	"pcpuref_look.h"
+defect test_gone scripts/test-dkms.sh 's/does dkms add "$top"/does dkms add "$here"/' \
+	"scripts/test-dkms.sh has not"
+defect nothing_to_cover Documentation/install.rst '/^  dkms remove /d' "commands.txt: no document has dkms remove"
+defect figure Documentation/choosing.rst 's/0\.55 ns/0.57 ns/' "choosing.rst: 0.57 ns is not"
+
+echo "1..$number"
+[ "$failures" -eq 0 ]
