@@ -17,6 +17,7 @@ mkdir "$work/tree"
 {
 	tree_files
 	echo ./.ci/run
+	echo ./.github/workflows/check.yml
 } | tar -C "$top" -cf - -T - | tar -C "$work/tree" -xf -
 cd "$work/tree"
 
