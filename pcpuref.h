@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * pcpuref - a reference count that costs a get or a put one per-CPU add.
+ * pcpuref - a reference count whose get and put are one per-CPU add each.
  *
  * A struct pcpuref is embedded in the object that it counts:
  *
@@ -10,30 +10,31 @@
  *	release()		called once, when the last reference is gone
  *	pcpuref_exit()		frees what pcpuref_init() allocated
  *
- * While it is live a reference counts in per-CPU counters, and no get or put
- * can see a total. pcpuref_kill() turns it into one atomic counter: it tags
- * the per-CPU pointer, waits for a grace period after which no CPU can still
- * be using the counters, adds them up, and from then on a put that reaches
- * zero is noticed. Nothing but the _sync and _wait calls ever sleeps.
+ * While it is live, a reference counts in per-CPU counters, and no get or put
+ * can see a total. pcpuref_kill() changes it to one atomic counter: it tags
+ * the per-CPU pointer; a grace period passes, after which no CPU can still be
+ * using the counters; the counters are added up. From then on a put that
+ * reaches zero is noticed. Only the _sync and _wait calls and
+ * pcpuref_barrier() sleep; pcpuref_init() may, as its @gfp allows.
  *
  * Where a comment says "any context" it means task, softirq, hardirq and NMI,
  * with interrupts or preemption on or off, under any lock but the scheduler's
- * and the console's, provided that RCU is watching (not in the idle loop
- * proper). NMI needs a this_cpu_add() that is safe there, as x86, arm64 and
- * s390 have it (ARCH_HAS_NMI_SAFE_THIS_CPU_OPS). The state changing calls
- * (kill, switch, reinit, resurrect, exit) may come from all of these but NMI.
+ * and the console's, provided that RCU is watching (as it is not in the idle
+ * loop itself). NMI needs a this_cpu_add() that is safe there, as on x86, arm64
+ * and s390 (ARCH_HAS_NMI_SAFE_THIS_CPU_OPS). The calls that change the state
+ * (kill, switch, reinit, resurrect, exit) may be made in all of these but NMI.
  *
  * Misuse is reported once for each kind and place in the code that commits it, as a
  * warning that begins with "pcpuref: misuse:" and names the reference, its release
- * function and the caller. More of the same is counted. After that the count sticks: the
- * object leaks, it is never freed in use.
+ * function and the caller. More of the same is counted. After misuse of the count it
+ * sticks: the object leaks, and is never freed while it is in use.
  *
  * Functions that do something and can be refused return 0 or a negative error.
  * Those that ask (pcpuref_tryget() and its kin, pcpuref_is_zero(),
  * pcpuref_is_dying()) return bool.
  *
- * The interface follows the kernel's percpu_ref; what differs is said at each
- * function. Documentation/design.rst has the argument why it works.
+ * The interface follows the kernel's percpu_ref; the comment of each function says
+ * what differs. Documentation/design.rst explains why it works.
  */
 #ifndef PCPUREF_H
 #define PCPUREF_H
@@ -54,10 +55,10 @@
 #include "pcpuref_kernel.h"
 
 /*
- * The version, in a form for people and in one to compare: a client that needs 0.2
- * says #if PCPUREF_VERSION_CODE < PCPUREF_VERSION_NUMBER(0, 2, 0). "-dev" is what leads
- * to a release, and has its number. What else names the version has to agree: see
- * scripts/check-version.sh.
+ * The version, as a string and as a number to compare: a client that needs 0.2 says
+ * #if PCPUREF_VERSION_CODE < PCPUREF_VERSION_NUMBER(0, 2, 0). A version with "-dev" leads
+ * to a release, and has the number of that release. All other places that name the
+ * version have to agree: see scripts/check-version.sh.
  */
 #define PCPUREF_VERSION "0.2.0-dev"
 #define PCPUREF_VERSION_NUMBER(major, minor, patch) \
@@ -65,10 +66,10 @@
 #define PCPUREF_VERSION_CODE PCPUREF_VERSION_NUMBER(0, 2, 0)
 
 /*
- * What is compiled into clients: to be raised when a client that was compiled with
- * the header as it was would not work with the core as it is (the tags in a word, the
- * layout of struct pcpuref, where a count lies in the data). Clients of another number
- * cannot initialise references.
+ * The number of the interface that is compiled into clients. Raise it when a client
+ * that was compiled with the header before the change would not work with the core after
+ * it (the tags in a word, the layout of struct pcpuref, the place of the count in the
+ * data). A client with another number cannot initialise references.
  */
 #define __PCPUREF_INTERFACE 3
 
@@ -87,8 +88,8 @@ struct pcpuref_client;
  * workqueue). It must not sleep, unless it is the release function of a
  * reference with %PCPUREF_RELEASE_WORK. No lock of pcpuref's is held.
  *
- * One reference's release is never entered twice at a time: should a next life
- * end meanwhile, it is called again by the context that is in it.
+ * The release of one reference never runs twice at a time: if another life ends
+ * while it runs, the same context calls it again afterwards.
  */
 typedef void (pcpuref_func_t)(struct pcpuref *ref);
 
@@ -105,23 +106,23 @@ typedef void (pcpuref_func_t)(struct pcpuref *ref);
  *	release of another reference. No other release waits for it.
  * @PCPUREF_INIT_LAZY: start without per-CPU memory, in atomic mode, and go to
  *	per-CPU mode when gets are frequent: about a hundred thousand in a
- *	second. Any context's gets count; the memory is allocated by a
- *	workqueue, and when there is none the reference stays as it is. A
- *	reference that has become per-CPU does not go back by itself.
- * @PCPUREF_ALLOW_ZERO: count users that come and go. The initial reference is
- *	the caller's, who may put it at any time; pcpuref_kill() takes over one
- *	reference of the caller's, so who has put the initial one must get one
- *	first. While the reference is live, zero is a count like others: a get may
- *	leave it again, tryget fails at it in atomic mode, and release is called
- *	each time that it is seen in atomic mode (so a release may be running when
- *	the kill comes, and is then not the last one). A get from zero must not
- *	race with a kill. pcpuref_is_zero() after pcpuref_switch_to_atomic_sync()
- *	tells whether anybody is in; it may say no for nobody while a confirmation
- *	is in flight. A count below zero is misuse; a put too many that only comes
- *	to zero cannot be told from another.
- * @PCPUREF_MAY_LINGER: references may stay out for long after the kill, for good
- *	reasons. Nothing changes but that the watchdog of pcpuref_watch says nothing
- *	of it.
+ *	second, from whatever context. A workqueue allocates the memory; if
+ *	there is none, the reference stays in atomic mode. A reference that has
+ *	become per-CPU does not go back by itself.
+ * @PCPUREF_ALLOW_ZERO: count users that come and go. The initial reference
+ *	belongs to the caller, who may put it at any time. pcpuref_kill() takes
+ *	over one reference from the caller, so a caller who has put the initial
+ *	one must get one first. While the reference is live, zero is a count like
+ *	others: a get may leave it again, tryget fails at it in atomic mode, and
+ *	release is called each time that zero is seen in atomic mode. (So a release
+ *	may be running when the kill comes, and is then not the last one.) A get
+ *	from zero must not race with a kill. pcpuref_is_zero() after
+ *	pcpuref_switch_to_atomic_sync() says whether the count is zero, that is,
+ *	nobody is in; while a confirmation is in flight it may be false although
+ *	nobody is. A count below zero is misuse. A put too many that only brings
+ *	the count to zero cannot be told from a right one.
+ * @PCPUREF_MAY_LINGER: references may rightly stay out for long after the kill.
+ *	The watchdog of pcpuref_watch does not report it; nothing else changes.
  */
 enum pcpuref_flags {
 	PCPUREF_INIT_ATOMIC	= BIT(0),
@@ -136,12 +137,12 @@ enum pcpuref_flags {
 /* Tags in the low bits of pcpuref.word; an untagged word is per-CPU mode. */
 #define __PCPUREF_ATOMIC	BIT(0)	/* count in the shared counter */
 #define __PCPUREF_DEAD		BIT(1)	/* killed; never without ATOMIC */
-/* For the other kind of readers; also in per-CPU mode. */
+/* For clients with PCPUREF_READERS_TASKS; set in per-CPU mode, too. */
 #define __PCPUREF_READERS_TASKS	BIT(2)
 #define __PCPUREF_TAGS \
 	(__PCPUREF_ATOMIC | __PCPUREF_DEAD | __PCPUREF_READERS_TASKS)
 
-/* A lazy one that may get counters yet. With counters the bit is part of an address. */
+/* A lazy reference that has no counters yet. With counters the bit is part of an address. */
 #define __PCPUREF_LAZY		BIT(3)
 
 static __always_inline bool __pcpuref_is_lazy(unsigned long word)
@@ -158,8 +159,8 @@ static __always_inline bool __pcpuref_is_lazy(unsigned long word)
 /**
  * struct pcpuref - a reference count, to be embedded in what it counts
  * @word: the counters' per-CPU address, tagged with mode and life
- * @data: everything that gets and puts in per-CPU mode do not touch; after exit
- *	what names late misuse
+ * @data: everything that gets and puts in per-CPU mode do not need; after exit
+ *	what a report of late misuse needs
  *
  * All members are private. @word changes only when the state does, so the cache
  * line that holds it stays shared between CPUs.
@@ -172,9 +173,9 @@ struct pcpuref {
 /* --- Life ----------------------------------------------------------------- */
 
 /*
- * Calls that report misuse name the address they return to. Each of them stands
- * in an inline function that does something afterwards: so the compiler cannot
- * make a tail call of it, which would name the caller's caller.
+ * Functions that report misuse name the address that they return to. So each call of
+ * one stands in an inline function that does something after it. The compiler then
+ * cannot make it a tail call, for which the report would name the caller's caller.
  */
 #define __pcpuref_called(type, call)					\
 ({									\
@@ -225,9 +226,9 @@ void __pcpuref_barrier(struct module *owner);
  * @gfp: for the allocations; with GFP_KERNEL it may sleep
  *
  * The reference starts in per-CPU mode with a count of one, the initial
- * reference, which only pcpuref_kill() and its kin drop (but see
+ * reference, which only pcpuref_kill() and its variants drop (but see
  * %PCPUREF_ALLOW_ZERO). Its name in messages is the expression given as @ref;
- * see pcpuref_init_named(). Of a reference that is initialised already it is
+ * see pcpuref_init_named(). If the reference is initialised already, that is
  * reported, unless the memory has been zeroed since; the one before leaks.
  *
  * Nothing is allocated later on, so no other call can fail for lack of memory.
@@ -263,7 +264,7 @@ void __pcpuref_barrier(struct module *owner);
 #define pcpuref_init_named(ref, release, flags, gfp, name)		\
 	__pcpuref_init_at(ref, release, flags, gfp, name, __pcpuref_site(NULL))
 
-/* Of the place where it stands. */
+/* A struct pcpuref_site of the place where this macro is used. */
 #define __pcpuref_site(literal)						\
 ({									\
 	static struct pcpuref_site __site = {				\
@@ -290,11 +291,12 @@ __pcpuref_init_at(struct pcpuref *ref, pcpuref_func_t *release, unsigned int fla
  * pcpuref_exit - give back what pcpuref_init() allocated
  * @ref: a reference whose release has been called, or that nobody used
  *
- * Legal from release itself, and right after pcpuref_kill_and_wait(). Of a
- * zeroed reference, one whose init failed, or one that has exited: harmless;
- * the last is told in the log. With references out, during a switch, or before
- * release was called it is reported; pending callbacks are then dropped, and
- * sleepers return -ECANCELED. The object's memory may be freed afterwards.
+ * Legal from release itself, and right after pcpuref_kill_and_wait(). It is
+ * harmless for a zeroed reference, for one whose init failed, and for one that has
+ * exited; for the last the log has a line. It is reported if references are out,
+ * during a switch, or before release was called; pending callbacks are then
+ * dropped, and sleepers return -ECANCELED. The object's memory may be freed
+ * afterwards.
  *
  * Pairs with pcpuref_init(). From percpu_ref_exit(), which must not be called
  * from release in atomic mode.
@@ -308,11 +310,12 @@ static __always_inline void pcpuref_exit(struct pcpuref *ref)
 }
 
 /**
- * pcpuref_cancel_init - undo an init that has come to nothing
+ * pcpuref_cancel_init - undo an init that was not needed
  * @ref: a reference that nobody has used since pcpuref_init()
  *
- * For error paths: release is not called. Use that has left a trace is
- * reported. Pairs with pcpuref_init(). From the percpu_ref_cancel_init() of 2013.
+ * For error paths: release is not called. If the reference was used, that is
+ * reported where it can be seen. Pairs with pcpuref_init(). From the
+ * percpu_ref_cancel_init() of 2013.
  *
  * Context: any but NMI; never sleeps.
  */
@@ -327,13 +330,13 @@ static __always_inline void pcpuref_cancel_init(struct pcpuref *ref)
  * @ref: a live reference
  * @confirm: called once when no CPU can get a live reference any more, or NULL
  *
- * From its return on, pcpuref_tryget_live() fails on this CPU; @confirm says
- * that it fails on every CPU until somebody resurrects or reinitialises the
- * reference. It comes after a full grace period in every mode, before the
- * initial reference is dropped and thus before release. It must not sleep. If a
- * switch is in flight, what the kill entails follows when that is over. Without
- * @confirm, in atomic mode, the initial reference is dropped at once: release
- * may then be called before this returns.
+ * When this has returned, pcpuref_tryget_live() fails on this CPU. When @confirm
+ * is called, it fails on every CPU, until somebody resurrects or reinitialises the
+ * reference. @confirm is called after a full grace period in every mode, before
+ * the initial reference is dropped and thus before release. It must not sleep. If
+ * a switch is in flight, the rest of the kill is done when the switch is over.
+ * Without @confirm, in atomic mode, the initial reference is dropped at once:
+ * release may then be called before this returns.
  *
  * At most three different callbacks can be waiting at a time, and each for at most
  * 255 kills and switches; one more is refused and reported. Pairs with
@@ -369,8 +372,8 @@ static __always_inline int pcpuref_kill(struct pcpuref *ref)
  * pcpuref_kill_sync - drop the initial reference and wait for all CPUs to see it
  * @ref: an initialised reference
  *
- * When it returns 0, pcpuref_tryget_live() fails on every CPU. Of a reference
- * that is dying already it only waits. Uses an expedited grace period. Pairs
+ * When it returns 0, pcpuref_tryget_live() fails on every CPU. If the reference
+ * is dying already, it only waits. Uses an expedited grace period. Pairs
  * as pcpuref_kill_and_confirm() does.
  *
  * Context: task, may sleep.
@@ -386,8 +389,8 @@ static __always_inline int pcpuref_kill_sync(struct pcpuref *ref)
  * @ref: an initialised reference
  * @timeout: in jiffies; the grace period is not part of it
  *
- * After -ETIMEDOUT the reference is dying and intact: it may be called again to
- * go on waiting, or the reference be resurrected. Pairs as
+ * After -ETIMEDOUT the reference is dying and intact: the caller may call this
+ * again to go on waiting, or resurrect the reference. Pairs as
  * pcpuref_kill_and_confirm() does.
  *
  * Context: task, may sleep.
@@ -404,11 +407,11 @@ static __always_inline int pcpuref_kill_and_wait_timeout(struct pcpuref *ref,
  * @ref: an initialised reference
  *
  * When it returns 0, release has returned: pcpuref_exit() and freeing the
- * object are safe, and pcpuref_tryget_live() fails on every CPU. Of a reference
- * that is dying already it only waits. Uses an expedited grace period, or none
+ * object are safe, and pcpuref_tryget_live() fails on every CPU. If the reference
+ * is dying already, it only waits. Uses an expedited grace period, or none
  * in atomic mode: an object that is looked up under RCU must still be freed by
- * RCU. Not from release or confirm of the same reference, and not while holding
- * a reference that only this caller would put. Pairs as
+ * RCU. Do not call it from release or confirm of the same reference, or while
+ * holding a reference that only this caller would put. Pairs as
  * pcpuref_kill_and_confirm() does.
  *
  * Context: task, may sleep.
@@ -425,10 +428,10 @@ static __always_inline int pcpuref_kill_and_wait(struct pcpuref *ref)
  * pcpuref_kill_and_wait_killable - kill and wait, until the caller is killed itself
  * @ref: an initialised reference
  *
- * As pcpuref_kill_and_wait(), for callers that serve a user and can tell of a
- * failure: an ioctl, a write to sysfs. After -EINTR the reference is dying and
- * intact, so that release still comes, and neither exit nor freeing the object is
- * allowed before. A module's exit function cannot fail, and has to wait with
+ * Like pcpuref_kill_and_wait(), for callers that serve a user and can return an
+ * error: an ioctl, a write to sysfs. After -EINTR the reference is dying and intact.
+ * Release will still be called, and until then the caller may neither call exit nor
+ * free the object. A module's exit function cannot fail, and has to wait with
  * pcpuref_kill_and_wait(). Pairs as pcpuref_kill_and_confirm() does.
  *
  * Context: task, may sleep.
@@ -443,11 +446,12 @@ static __always_inline int pcpuref_kill_and_wait_killable(struct pcpuref *ref)
  * pcpuref_reinit - begin a new life
  * @ref: a reference of which pcpuref_is_zero() is true
  *
- * In effect when it returns, also if a switch is in flight: it is live, and
- * pcpuref_tryget_live() succeeds. It goes to per-CPU mode then, or when the
- * switch is over, unless pcpuref_switch_to_atomic() or %PCPUREF_INIT_ATOMIC say
- * otherwise. Legal from release. Needs %PCPUREF_ALLOW_REINIT; without it that is
- * reported, and the new life is spent in atomic mode. Pairs with the next kill.
+ * In effect when it returns, also if a switch is in flight: the reference is
+ * live, and pcpuref_tryget_live() succeeds. The reference goes to per-CPU mode at
+ * once, or when the switch is over, unless pcpuref_switch_to_atomic() or
+ * %PCPUREF_INIT_ATOMIC keep it in atomic mode. Legal from release. Needs
+ * %PCPUREF_ALLOW_REINIT; without it that is reported, and the reference is in
+ * atomic mode for all of the new life. Pairs with the next kill.
  * From percpu_ref_reinit().
  *
  * Context: any but NMI; never sleeps.
@@ -464,10 +468,11 @@ static __always_inline int pcpuref_reinit(struct pcpuref *ref)
  * @ref: a killed reference, whether or not its count has reached zero
  *
  * In effect when it returns, also if a switch is in flight: the initial
- * reference is held again, and pcpuref_tryget_live() succeeds. A confirm that
- * the kill promised still comes, and says no more than that a grace period has
- * passed since. If the count had reached zero, release comes for the life that
- * ended, and this is pcpuref_reinit(). Needs %PCPUREF_ALLOW_REINIT, as that does.
+ * reference is held again, and pcpuref_tryget_live() succeeds. If the kill came
+ * with a confirm, that is still called, and then only means that a grace period
+ * has passed since the kill. If the count had reached zero, release is called for
+ * the life that ended, and this call does what pcpuref_reinit() does. Needs
+ * %PCPUREF_ALLOW_REINIT, as that does.
  * Pairs with the next kill. From percpu_ref_resurrect().
  *
  * Context: any but NMI; never sleeps.
@@ -481,17 +486,19 @@ static __always_inline int pcpuref_resurrect(struct pcpuref *ref)
 /**
  * pcpuref_barrier - wait until no callback is in flight
  *
- * For a client's module exit, after it has stopped to use its references: when
- * this returns, no confirm and no release of a reference that the calling module
- * has initialised is due or running that pcpuref itself calls (from RCU, after an
- * NMI, in process context), those included that other callbacks led to, so their
- * code may go away. What the client's own threads, timers and interrupt handlers
- * call, a put for example, returns when they do: stop them first. Who goes on to
- * kill or switch references of the module keeps it waiting. It does not wait for
- * references that others still hold, nor for callbacks of references that other
- * modules have initialised, also if those would lead back to this one: a module
- * whose references are initialised by another's function asks that one to wait.
- * Not from confirm or release.
+ * For a client's module exit, when the client no longer uses its references. It
+ * waits for each confirm and release of a reference that the calling module has
+ * initialised and that pcpuref itself calls (from RCU, after an NMI, in process
+ * context); also for those that other callbacks led to. When it returns none of them
+ * is due or running, so their code may go away.
+ *
+ * It does not wait for calls of the client's own threads, timers and interrupt
+ * handlers, for example a put that calls release: stop these first. If somebody
+ * goes on to kill or switch references of the module, it goes on waiting. It does not
+ * wait until references that others hold are put. It does not wait for callbacks of
+ * references that other modules have initialised, even if these lead back to this
+ * module: if a function of another module initialises a reference, that module has
+ * to wait for it. Do not call it from confirm or release.
  *
  * Context: task, may sleep for several grace periods.
  */
@@ -543,8 +550,8 @@ static __always_inline int pcpuref_switch_to_atomic_sync(struct pcpuref *ref)
  * pcpuref_switch_to_percpu - undo pcpuref_switch_to_atomic()
  * @ref: an initialised reference with %PCPUREF_ALLOW_REINIT
  *
- * Of a live reference at once, or when the switch in flight is over; of a dying
- * one when it is next brought to life. Pairs with pcpuref_switch_to_atomic().
+ * A live reference is switched at once, or when the switch in flight is over; a
+ * dying one when it is next brought to life. Pairs with pcpuref_switch_to_atomic().
  * From percpu_ref_switch_to_percpu().
  *
  * Context: any but NMI; never sleeps.
@@ -581,7 +588,7 @@ static inline bool pcpuref_is_dying(struct pcpuref *ref)
  * For a client's own debug code. Modules that attach to the tracepoint
  * pcpuref_dump add what they know: the last events, the holders.
  *
- * Context: any but NMI. It is many lines: not often with interrupts off.
+ * Context: any but NMI. It prints many lines: avoid it with interrupts off.
  */
 static __always_inline void pcpuref_dump(struct pcpuref *ref)
 {
@@ -594,10 +601,10 @@ static __always_inline void pcpuref_dump(struct pcpuref *ref)
 /*
  * The slow paths are entered with preemption disabled, and enable it: they go on
  * with the reader section that the fast path began. They report misuse with the
- * address they return to. A barrier() after the call keeps the compiler from
- * making it a tail call, which would name the caller's caller. Not so in a tryget, whose
- * result is often the last word of a function: there it would cost an instruction, and
- * what a tryget reports is an overflow or a get for other readers.
+ * address that they return to. A barrier() after the call keeps the compiler from
+ * making it a tail call, for which the caller's caller would be named. There is none in
+ * a tryget, whose result is often what a function returns: there it would cost an
+ * instruction, and a tryget only reports an overflow or a get for other readers.
  */
 void __pcpuref_get_slow(struct pcpuref *ref);
 void __pcpuref_get_many_slow(struct pcpuref *ref, unsigned long nr);
@@ -629,7 +636,7 @@ void __pcpuref_have_put_odd(struct pcpuref *ref, struct pcpuref_data *data, long
 #define __PCPUREF_SLOW(op)	__pcpuref_##op##_slow
 #endif
 
-/* @nr of @ref. One is by far the most common number, and need not be told. */
+/* The slow path for @nr of @ref. One is by far the most common number, and not passed. */
 #define __pcpuref_slow(op)						\
 	(__builtin_constant_p(nr) && nr == 1 ? __PCPUREF_SLOW(op)(ref) : \
 					       __PCPUREF_SLOW(op##_many)(ref, nr))
@@ -637,11 +644,11 @@ void __pcpuref_have_put_odd(struct pcpuref *ref, struct pcpuref_data *data, long
 #ifdef PCPUREF_READERS_TASKS
 /*
  * For a client that defines PCPUREF_READERS_TASKS before it includes this file:
- * gets and puts that may be preempted, which saves them half of their cost. In
- * return a kill waits until every task has once slept by itself or run in user
- * mode (RCU-tasks): a second or so, and as long as a kernel thread does not give
- * up its CPU. All who get and put a reference must be compiled like the one that
- * initialised it; those who are not are reported, and counted right.
+ * gets and puts that may be preempted, and so take half the time. In return a kill
+ * waits until every task has slept by itself or run in user mode (RCU-tasks): about
+ * a second, or as long as some kernel thread does not give up its CPU. All files
+ * that get and put a reference must be compiled like the one that initialises it;
+ * the others are reported, and still counted right.
  * Documentation/design.rst has the proof.
  */
 static __always_inline bool __pcpuref_add(struct pcpuref *ref, unsigned long nr)
@@ -689,10 +696,10 @@ static __always_inline bool __pcpuref_add(struct pcpuref *ref, unsigned long nr)
 #if defined(PCPUREF_INLINE_ATOMIC) && !defined(PCPUREF_READERS_TASKS)
 /*
  * For a client that defines PCPUREF_INLINE_ATOMIC before it includes this file,
- * since its references are mostly in atomic mode: that is then inline as well, and
- * costs half, but each get and put is 40 bytes longer. What it knows of struct
- * pcpuref_data is that the shared counter comes first. They go on in the section
- * with preemption disabled that the fast path began, and end it.
+ * because its references are mostly in atomic mode: gets and puts in atomic mode are
+ * then inline as well, and take half the time, but each is 40 bytes longer. All that
+ * this code knows of struct pcpuref_data is that the shared counter comes first. It
+ * goes on in the section with preemption disabled that the fast path began, and ends it.
  */
 static __always_inline bool __pcpuref_get_atomic(struct pcpuref *ref, unsigned long nr)
 {
@@ -705,7 +712,7 @@ static __always_inline bool __pcpuref_get_atomic(struct pcpuref *ref, unsigned l
 	/* Pairs, by the dependency, with the smp_store_release() in __pcpuref_init(). */
 	data = READ_ONCE(ref->data);
 	word = READ_ONCE(ref->word);
-	/* Exited, lazy, for other readers, or no longer in atomic mode. */
+	/* It has exited, is lazy, is for other readers, or is no longer in atomic mode. */
 	if (unlikely(((unsigned long)data & 1) || !data ||
 		     (word & (__PCPUREF_ATOMIC | __PCPUREF_READERS_TASKS)) != __PCPUREF_ATOMIC ||
 		     __pcpuref_is_lazy(word)))
@@ -892,9 +899,10 @@ pcpuref_tryget_live_rcu(struct pcpuref *ref)
  * @nr: how many, at least 1
  *
  * What the caller did to the object before is visible to release. If these
- * were the last references, release is called from here, except from NMI (then
- * just after it), with %PCPUREF_RELEASE_WORK, and while the release of an
- * earlier life is still running. The object may be gone when this returns.
+ * were the last references, release is called from here. It is called later in
+ * three cases: in NMI (just after it), with %PCPUREF_RELEASE_WORK, and while the
+ * release of an earlier life is still running. The object may be gone when this
+ * returns.
  * Pairs with pcpuref_get_many(). From percpu_ref_put_many().
  *
  * Context: any that the release function allows.
@@ -921,7 +929,7 @@ static __always_inline void pcpuref_put(struct pcpuref *ref)
 	pcpuref_put_many(ref, 1);
 }
 
-/* Accounts gets and puts by who does them; the same calls, the same meaning. */
+/* Macros of the same names, which also account gets and puts by who does them. */
 #ifdef PCPUREF_DEBUG
 #include "pcpuref_debug.h"
 #endif
@@ -929,7 +937,7 @@ static __always_inline void pcpuref_put(struct pcpuref *ref)
 /* --- Scopes --------------------------------------------------------------- */
 
 /*
- * Where the kernel has cleanup.h, a reference for as long as a scope lasts:
+ * Where the kernel has cleanup.h, these hold a reference as long as a scope lasts:
  *
  *	CLASS(pcpuref, held)(&object->ref);		a get
  *

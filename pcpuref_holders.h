@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Who holds a reference. The functions are in pcpuref_holders.ko.
+ * Who holds a reference? The functions are in pcpuref_holders.ko.
  *
- * By call site, without a change of the source: a client that is compiled with
- * -DPCPUREF_DEBUG has its gets and puts accounted, by where they are called and
- * by which task. That is in pcpuref_debug.h, which pcpuref.h includes then.
+ * There are two ways to find out. The first needs no change of the source: the gets
+ * and puts of a client that is compiled with -DPCPUREF_DEBUG are accounted by call
+ * site and task. This is in pcpuref_debug.h, which pcpuref.h then includes.
  *
- * Exactly, with tokens: pcpuref_get_tracked() remembers stack, task and time
- * until pcpuref_put_tracked() is given the same token.
+ * The second is exact, and uses tokens: pcpuref_get_tracked() remembers stack, task
+ * and time until pcpuref_put_tracked() is called with the same token.
  *
- * Both are printed by pcpuref_dump(), by pcpuref_watch.ko when a reference is
+ * What is known is printed by pcpuref_dump(), by pcpuref_watch.ko when a reference is
  * stuck, and when a reference exits while somebody holds it.
  */
 
@@ -27,8 +27,8 @@ struct pcpuref_tracker;
  * struct pcpuref_token - one tracked reference
  * @tracker: private
  *
- * Zeroed to begin with. Its memory is the client's, and is not looked at between
- * get and put: a token that is lost is found all the same.
+ * Zero it before its first use. Its memory belongs to the client. It is not accessed
+ * between get and put, so the holder is known even if the client loses the token.
  */
 struct pcpuref_token {
 	struct pcpuref_tracker	*tracker;

@@ -17,7 +17,8 @@
  * enum pcpuref_mode - how a reference counts
  * @PCPUREF_MODE_NONE: not initialised, or exited
  * @PCPUREF_MODE_PERCPU: in the per-CPU counters
- * @PCPUREF_MODE_SWITCHING: in the shared counter, the others not added up yet
+ * @PCPUREF_MODE_SWITCHING: in the shared counter; the per-CPU counters are not added up
+ *	yet
  * @PCPUREF_MODE_ATOMIC: in the shared counter
  */
 enum pcpuref_mode {
@@ -46,7 +47,7 @@ enum pcpuref_state {
 /**
  * enum pcpuref_step - a step in the life of a reference
  * @PCPUREF_STEP_INIT: pcpuref_init()
- * @PCPUREF_STEP_SWITCH: between modes; one to atomic mode is two steps
+ * @PCPUREF_STEP_SWITCH: the mode changes; a switch to atomic mode is two steps
  * @PCPUREF_STEP_KILL: the kill was accepted
  * @PCPUREF_STEP_CONFIRM: a confirm callback is about to be called
  * @PCPUREF_STEP_RELEASE: release is about to be called
@@ -140,19 +141,20 @@ const char *pcpuref_misuse_name(enum pcpuref_misuse misuse);
  * @misuse: for %PCPUREF_STEP_MISUSE, which kind
  * @before: mode before
  * @after: mode after
- * @counted: the next three mean something. If not, misuse has made the count stick, or
- *	it cannot be known in that context; they are -1, -1 and 0 then
+ * @counted: whether the next three are valid. If not, misuse has made the count stick,
+ *	or it cannot be known in that context, and they are -1, -1 and 0
  * @count: all references after the step, the initial one included; as pcpuref_read()
  * @shared: the part of it in the shared counter
  * @percpu: the part of it in the per-CPU counters
  * @since_kill: microseconds since the last kill, -1 if not killed
- * @caller: who asked for it, 0 if nobody but time did, or if it is not known
- * @finder: for a misuse whose @caller is not known: who asked for the kill or
- *	switch at which it was found; else 0
+ * @caller: address of the function that asked for it; 0 if nobody did (the end of a
+ *	grace period), or if it is not known
+ * @finder: for a misuse whose @caller is not known: address of the function that asked
+ *	for the kill or switch at which it was found; else 0
  *
- * What the tracepoints of pcpuref_trace.h are called with, in any context, with
- * preemption disabled, for most of them under the reference's lock: a probe must
- * not call pcpuref about it.
+ * The tracepoints of pcpuref_trace.h pass this. They are called in any context, with
+ * preemption disabled, and most of them under the reference's lock: a probe must not
+ * call functions of pcpuref for this reference.
  */
 struct pcpuref_event {
 	u64			id;
@@ -189,9 +191,9 @@ static inline const char *pcpuref_event_name(const struct pcpuref_event *event)
  * @release: its release function, to print with %ps
  * @name: its name, cut to fit
  * @module: name of the module that initialised it
- * @file: last part of the source file that did
- * @function: and the function
- * @line: and the line
+ * @file: last part of the path of the source file with the init
+ * @function: the function with the init
+ * @line: the line of the init
  * @mode: how it counts
  * @state: where it is in its life
  * @count: all references, the initial one included; as pcpuref_read()
@@ -203,11 +205,13 @@ static inline const char *pcpuref_event_name(const struct pcpuref_event *event)
  * @created_at: when it was initialised, in ns of ktime_get_mono_fast_ns(), to
  *	the last tick
  * @killed_at: when it was killed, in the same clock; 0 if not killed
- * @killer: address that killed it; while live, that asked for the last change
+ * @killer: address of the call that killed it; of a live reference, that of the call
+ *	that asked for the last change
  * @stuck_at: when misuse has made @count stick, in the same clock; 0 if it has not, or
- *	if that is not known any more: it is of the last 64
- * @stuck_by: address that committed that misuse, or had it found; 0 if it is not known
- * @stuck_misuse: which misuse; means something only with @stuck_at
+ *	if that is not known any more (it is known for the last 64)
+ * @stuck_by: address of the call that was the misuse, or at which it was found; 0 if it
+ *	is not known
+ * @stuck_misuse: which misuse; valid only if @stuck_at is not 0
  * @bytes: memory that it takes, struct pcpuref included, without the per-CPU part
  * @percpu_bytes: per-CPU memory, over all possible CPUs
  */

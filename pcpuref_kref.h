@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * pcpuref_kref - a reference count of four bytes, for objects that come by the
- * million or are shared by few CPUs. struct pcpuref is for those that are few
- * and hot. Documentation/kref.rst shows the lookups that either is for.
+ * pcpuref_kref - a reference count of four bytes, for objects of which there are
+ * millions, or that few CPUs use. struct pcpuref is for objects that are few and
+ * that many CPUs use. Documentation/kref.rst shows lookups for each of them.
  *
  * The interface is that of the kernel's kref, and the counting behaves as
  * refcount_t is documented to:
@@ -13,13 +13,13 @@
  *
  * A count that would overflow, or is used when it should not be (a get or a put
  * at zero), is set to the middle of the saturated range and stays there: the
- * object leaks, it is never freed in use. What made it so is reported, with the
- * caller; what happens to a saturated count later is not.
+ * object leaks, and is never freed while it is in use. The misuse is reported, with
+ * its caller; what happens to a saturated count later is not reported.
  *
- * Memory ordering, as refcount_t has it: a get orders nothing, since whoever
- * calls it has a reference, or a lookup that orders for itself. A put is a
- * release, and the put that comes to zero is an acquire too: what all holders
- * did to the object is over before the release function begins. Init orders nothing: in
+ * Memory ordering is that of refcount_t. A get orders nothing: its caller has a
+ * reference, or a lookup with an ordering of its own. A put is a release, and the put
+ * that comes to zero is also an acquire: the release function sees everything that the
+ * holders did to the object. Init orders nothing: in
  * memory where lookups may still meet the object that was there before
  * (SLAB_TYPESAFE_BY_RCU) the client needs a write barrier between what lookups compare
  * and init, and a read barrier after the get (litmus: n3-kref-reuse).
@@ -107,9 +107,9 @@ static __always_inline void pcpuref_kref_get(struct pcpuref_kref *kref)
  * pcpuref_kref_get_unless_zero - take a reference if there is one at all
  * @kref: a count in memory that cannot go away, by a lock or by RCU
  *
- * For lookups: zero says that the object is being released, and is never left
- * again. pcpuref_tryget_live() is its counterpart for &struct pcpuref. Pairs
- * with pcpuref_kref_put() and its kin. Relaxed. From kref_get_unless_zero().
+ * For lookups. A count of zero means that the object is being released, and stays
+ * zero. pcpuref_tryget_live() is its counterpart for &struct pcpuref. Pairs
+ * with pcpuref_kref_put() and its variants. Relaxed. From kref_get_unless_zero().
  *
  * Context: any.
  * Return: true if taken (a saturated count stays saturated), false at zero.
