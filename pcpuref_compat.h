@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Code that is written for percpu_ref, compiled for pcpuref.
+ * With this, code that is written for percpu_ref is compiled for pcpuref.
  *
- * For a module: its Kbuild includes compat/Kbuild.include, and no source is changed.
- * Then "struct percpu_ref" in the module's own files is a struct pcpuref. The
- * headers of the kernel that mention a percpu_ref are compiled first, with the
- * kernel's meaning: a request queue's, a cgroup's or a page map's reference stays
- * what the kernel knows. The functions take either kind and call what belongs to
- * it. A pointer to the one where the other is expected is a compile error.
+ * For a module, its Kbuild includes compat/Kbuild.include, and no source is changed.
+ * Then "struct percpu_ref" in the module's own files is a struct pcpuref. The headers
+ * of the kernel that mention a percpu_ref are compiled first, with the kernel's
+ * meaning: the reference of a request queue, a cgroup or a page map stays a
+ * percpu_ref. The functions take either kind, and call the function of that kind. A
+ * pointer to one kind where the other is expected is a compile error.
  *
  * For a whole kernel: include/linux/percpu-refcount.h of the tree defines
  * PCPUREF_COMPAT_WHOLE_KERNEL and includes this. See
@@ -15,15 +15,17 @@
  *
  * What the build can ask for:
  *
- * PCPUREF_COMPAT_ALLOW_ZERO, strings with commas between: references whose
- *	expression in percpu_ref_init() contains one have PCPUREF_ALLOW_ZERO. For those
- *	whose initial reference is put without a kill. "" is in every expression.
- * PCPUREF_COMPAT_MAY_LINGER, strings likewise: those have PCPUREF_MAY_LINGER.
+ * PCPUREF_COMPAT_ALLOW_ZERO, strings separated by commas: references whose
+ *	expression in percpu_ref_init() contains one of them have PCPUREF_ALLOW_ZERO. For
+ *	references whose initial reference is put without a kill. "" is in every
+ *	expression.
+ * PCPUREF_COMPAT_MAY_LINGER, strings like these: the references have
+ *	PCPUREF_MAY_LINGER.
  * PCPUREF_COMPAT_KREF: the module's krefs are struct pcpuref_kref.
- * PCPUREF_DEBUG: gets and puts are accounted by where they are.
+ * PCPUREF_DEBUG: gets and puts are accounted by call site.
  *
- * Functions return what percpu_ref's return: a request that is refused is in the
- * log. Documentation/porting.rst says what behaves differently.
+ * Functions return what those of percpu_ref return. If a request is refused, only
+ * the log says so. Documentation/porting.rst says what behaves differently.
  */
 #ifndef PCPUREF_COMPAT_H
 #define PCPUREF_COMPAT_H
@@ -51,7 +53,7 @@ enum {
 #include "pcpuref.h"
 #undef PCPUREF_COMPAT_CORE
 
-/* What the names mean to the kernel, before they mean something else. */
+/* The kernel's meaning of the names, before the macros below change it. */
 typedef struct percpu_ref __pcpuref_compat_ref;
 typedef percpu_ref_func_t __pcpuref_compat_func;
 
@@ -76,9 +78,10 @@ __pcpuref_compat_kernel_init(__pcpuref_compat_ref *ref, __pcpuref_compat_func *r
 		 struct pcpuref *: pcpuref_compat_##op)
 
 /*
- * A module waits for the callbacks of its kills before its code goes. percpu_ref's
- * kill sleeps while a switch is in flight, so that one RCU callback is left to wait
- * for. pcpuref's does not sleep, and then one callback leads to the next.
+ * A module waits for the callbacks of its kills before it is unloaded. The kill of
+ * percpu_ref sleeps while a switch is in flight, so there is one RCU callback to wait
+ * for. That of pcpuref does not sleep; there one callback may lead to the next, so
+ * rcu_barrier() also calls pcpuref_barrier().
  */
 static inline void __pcpuref_compat_rcu_barrier(void)
 {
@@ -191,7 +194,7 @@ pcpuref_compat_get_many(struct pcpuref *ref, unsigned long nr)
 	pcpuref_get_many(ref, nr);
 }
 
-/* Not __must_check: percpu_ref's are not. */
+/* Not __must_check, since those of percpu_ref are not. */
 static __always_inline bool pcpuref_compat_tryget(struct pcpuref *ref)
 {
 	return pcpuref_tryget(ref);
@@ -234,7 +237,7 @@ static __always_inline bool pcpuref_compat_is_zero(struct pcpuref *ref)
 	return pcpuref_is_zero(ref);
 }
 
-/* A macro knows where it stands; that names the reference. */
+/* A macro, since it takes the name of the reference from the place of the call. */
 #define percpu_ref_init(ref, release, flags, gfp)			\
 	__pcpuref_compat(init_at, ref)(ref, release, flags, gfp,	\
 				       __pcpuref_site(#ref))
@@ -301,8 +304,8 @@ typedef struct kref __pcpuref_compat_kref;
 #endif /* PCPUREF_COMPAT_H */
 
 /*
- * From here on the names mean pcpuref's types. Each time that this file is included:
- * a header of the kernel's ends it.
+ * From here on the names mean the types of pcpuref. This is outside of the include
+ * guard: a header of the kernel undoes it, and then this file is included again.
  */
 #undef percpu_ref
 #define percpu_ref		pcpuref

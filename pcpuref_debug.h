@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Gets and puts that are accounted by where they are called and by which task.
- * For a client that is compiled with -DPCPUREF_DEBUG; pcpuref.h includes this at
- * its end, nobody else does. The functions are in pcpuref_holders.ko.
+ * Gets and puts that are accounted by call site and task, for a client that is compiled
+ * with -DPCPUREF_DEBUG. Only pcpuref.h includes this. The functions are in
+ * pcpuref_holders.ko.
  */
 #ifndef PCPUREF_DEBUG_H
 #define PCPUREF_DEBUG_H
 
 /*
- * Account a get that has succeeded, or a put that is to follow. @call: what the
- * compiler may make several calls of is told by one address.
+ * Account a get that has succeeded, or a put that is about to be made. @call identifies the
+ * call site: the compiler may make several calls of one, and all have the same @call.
  */
 void __pcpuref_note_get(struct pcpuref *ref, unsigned long nr, const void *call,
 			unsigned long caller);
@@ -18,10 +18,11 @@ void __pcpuref_note_put(struct pcpuref *ref, unsigned long nr, const void *call,
 
 #ifdef PCPUREF_DEBUG
 /*
- * Each call stands where the client's does, so that the return address names
- * it; the barrier() keeps it from becoming a jump. _RET_IP_ is who has called the
- * client's function, for helpers that all use. A get is noted while it is
- * held, and a put before it is given up: a note never outlives the reference.
+ * Each call is made in the client's function, so the return address names that
+ * function; the barrier() keeps the compiler from making it a tail call. _RET_IP_ is the
+ * caller of the client's function, which tells the users of a helper apart. A get is
+ * noted after it was made, and a put before, so a note is only made while a reference is
+ * held.
  */
 #define __pcpuref_note(what, ref, nr)					\
 ({									\

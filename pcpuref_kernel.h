@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Everything in pcpuref that depends on the kernel's version stands here; the
- * rest reads as if there were one kernel. Tests are for features where the
- * kernel shows one, since stable trees backport.
+ * Everything in pcpuref that depends on the kernel's version is here; the rest of the
+ * code knows one kernel only. Where possible a feature is tested for and not a version,
+ * since stable trees have backports.
  */
 #ifndef PCPUREF_KERNEL_H
 #define PCPUREF_KERNEL_H
@@ -28,12 +28,11 @@
 #endif
 
 /*
- * preempt_disable_notrace() and preempt_enable_notrace(), as the fast path wants
- * them. On x86-64 these compile to an add at an address relative to the
- * instruction pointer, which some Intel cores forward so badly from one to the
- * next that a get and a put take three times as long as percpu_ref's. With the
- * address of the count in a register they do not. The count has been in three
- * places.
+ * preempt_disable_notrace() and preempt_enable_notrace() for the fast path. On x86-64
+ * the kernel's own compile to an add at an address relative to the instruction
+ * pointer. Some Intel cores forward the result of such an add to the next one slowly: a
+ * get and a put take three times as long as those of percpu_ref. With the address of the
+ * count in a register they do not. The count has been in three places.
  */
 #if defined(CONFIG_X86_64) && defined(CONFIG_PREEMPTION) && !defined(CONFIG_UML)
 #if KERNEL_VERSION(6, 2, 0) <= LINUX_VERSION_CODE && \
@@ -90,8 +89,8 @@ static __always_inline void pcpuref_preempt_enable(void)
 #endif
 
 /*
- * A grace period that waits for every preempt-disabled reader and is not put
- * off. Before 4.20 this was call_rcu_sched(); since then call_rcu() waits for
+ * A grace period that waits for every reader with preemption disabled and is not
+ * delayed. Before 4.20 this was call_rcu_sched(); since then call_rcu() waits for
  * such readers too. With RCU_LAZY, which came in 6.2 together with
  * call_rcu_hurry(), a plain call_rcu() may be batched for seconds.
  */
@@ -107,9 +106,10 @@ static inline void pcpuref_call_rcu_sched(struct rcu_head *head,
 
 /*
  * Grace periods for readers that may be preempted (see PCPUREF_READERS_TASKS).
- * Where the kernel is not preempted there are none, and the other kind, which
- * always follows, is enough. Preemptible without RCU-tasks: not to be had. That
- * the kernel's call_rcu_tasks() is call_rcu() then does not make it one.
+ * On kernels without preemption there are no such readers, and the other kind of grace
+ * period, which always follows, is enough. On preemptible kernels without RCU-tasks this
+ * is not supported: there call_rcu_tasks() is only another name of call_rcu(), which
+ * does not wait for such readers.
  */
 #define PCPUREF_HAVE_READERS_TASKS \
 	(IS_ENABLED(CONFIG_TASKS_RCU) || !IS_ENABLED(CONFIG_PREEMPTION))
@@ -141,10 +141,10 @@ static inline void pcpuref_rcu_barrier_tasks(void)
 
 /*
  * The irq_work that finishes what an NMI began runs in hard interrupt context
- * on PREEMPT_RT too, soon and on the CPU whose list it empties. Where that
- * cannot be said yet, irq_work runs so unless RT patches say else; then it
- * comes later, which is as good. Never initialised statically: before 6.15 the
- * module loader leaves pointers in a module's per-CPU data unrelocated.
+ * on PREEMPT_RT too, soon and on the CPU whose list it empties. On kernels that have
+ * no flag for that, every irq_work runs like this, unless RT patches change it; then it
+ * runs later, which is right as well. It is never initialised statically: before 6.15
+ * the module loader does not relocate pointers in the per-CPU data of a module.
  */
 static inline void pcpuref_irq_work_init(struct irq_work *work,
 					 void (*func)(struct irq_work *work))
@@ -191,14 +191,14 @@ static inline bool pcpuref_in_nmi(void)
 #define pcpuref_system_wq	system_wq
 #endif
 
-/* Since 6.10 a tracepoint's string remembers where it comes from. */
+/* Since 6.10 __assign_str() has no argument for the source of the string. */
 #if KERNEL_VERSION(6, 10, 0) <= LINUX_VERSION_CODE
 #define pcpuref_assign_str(field, ...)		__assign_str(field)
 #else
 #define pcpuref_assign_str(field, string)	__assign_str(field, string)
 #endif
 
-/* A module can use the stack depot since it can have it initialised: 5.17. */
+/* Since 5.17 a module can initialise the stack depot, and so can use it. */
 #if IS_ENABLED(CONFIG_STACKDEPOT) && KERNEL_VERSION(5, 17, 0) <= LINUX_VERSION_CODE
 #define PCPUREF_STACK_DEPOT	1
 #endif

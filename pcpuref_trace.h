@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The tracepoints pcpuref:*, one for each kind of step. All carry the same
- * fields: those of the lines in the log, which come from the same place, and
- * the module and the caller. Other modules may attach to them; see struct pcpuref_event for what a
- * probe may do.
+ * The tracepoints pcpuref:*, one for each kind of step. All have the same fields:
+ * those of the lines in the log, and the module, the caller and the finder. Other
+ * modules may attach to them; see struct pcpuref_event for what a probe may do.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM pcpuref
