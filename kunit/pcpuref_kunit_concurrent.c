@@ -88,7 +88,8 @@ static void pcpuref_concurrent_test_get_put_kill(struct kunit *test)
 			wait_for_completion_timeout(&h[i]->ready, PATIENCE);
 		cond_resched();
 		if (storm->confirm)
-			KUNIT_EXPECT_EQ(test, pcpuref_kill_and_confirm(&c->ref, counted_confirm), 0);
+			KUNIT_EXPECT_EQ(test, 0,
+					pcpuref_kill_and_confirm(&c->ref, counted_confirm));
 		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		KUNIT_EXPECT_EQ(test, released(c), 1);
 		KUNIT_EXPECT_EQ(test, atomic_read(&c->returned), 1);

@@ -736,8 +736,8 @@ static void resurrect_before_put_tells(struct test *t)
 		local_irq_save(flags);
 		WRITE_ONCE(nmi_put_on, raw_smp_processor_id() + 1);
 		__test_send_nmi(raw_smp_processor_id());
-		for (tries = 1000; tries && READ_ONCE(last.puts) < round; tries--)
-			udelay(10);
+		for (tries = 100; tries && READ_ONCE(last.puts) < round; tries--)
+			mdelay(1);
 		err = pcpuref_resurrect(&last.ref);
 		local_irq_restore(flags);
 		EXPECT(t, tries > 0);
