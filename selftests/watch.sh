@@ -189,7 +189,7 @@ tell put 4
 why=
 slice >"$tmp/slice"
 # One more may have come since on a slow machine.
-n=$((n + $(grep -c "(id $stuck) of module pcpuref_test_watch is stuck" "$tmp/slice" || :)))
+n=$(said "(id $stuck) of module pcpuref_test_watch is stuck")
 grep -q "(id $stuck) of module pcpuref_test_watch: released after [0-9]*\.[0-9]* s (reported $n time" \
 	"$tmp/slice" || why="not told: $(grep 'released after' "$tmp/slice" || :)"
 [ "$(said "released after")" -eq 1 ] || why="$why of others too"
