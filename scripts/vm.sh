@@ -8,6 +8,7 @@
 # if the guest did not come to its end.
 #
 # Environment: SMP (CPUs, 4), MEM (512M), TIMEOUT (seconds, 600),
+# BOOT_TIMEOUT (seconds until its task has to have begun, 300),
 # LIVE=1 (show what the guest's task prints while it runs),
 # VM_APPEND (more kernel parameters), QEMU_ARGS (more for QEMU), ICOUNT=1 (a
 # clock that goes on by one ns for each instruction, of all CPUs); VM_QEMU and
@@ -71,8 +72,21 @@ patience="rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
 set -- timeout --foreground -k 10 "${TIMEOUT:-600}" $qemu \
 	$accel -smp "${SMP:-4}" -m "${MEM:-512M}" \
 	-nographic -no-reboot -nic none -monitor none -serial stdio \
-	-kernel "$image" -initrd "$initramfs" ${QEMU_ARGS:-} \
+	-kernel "$image" -initrd "$initramfs" -pidfile "$log.pid" ${QEMU_ARGS:-} \
 	-append "console=$console panic=-1 $patience $* ${VM_APPEND:-}"
+
+# End a machine that hangs while it boots. QEMU removes the file when it ends.
+end_if_it_hangs()
+{
+	_left=${BOOT_TIMEOUT:-300}
+	while sleep 1 && [ -e "$log.pid" ] && ! grep -q '^pcpuref-guest: start' "$log"; do
+		_left=$((_left - 1))
+		[ "$_left" -gt 0 ] || {
+			kill "$(cat "$log.pid")"
+			break
+		}
+	done
+}
 
 # Emulated CPUs that run in parallel now and then trip over the code that the
 # kernel patches while it boots. A guest that did not come as far as its task
@@ -81,6 +95,8 @@ tries=3
 while :; do
 	tries=$((tries - 1))
 	rc=0
+	# Neither an output nor a lock may stay open for it.
+	end_if_it_hangs >/dev/null 2>&1 </dev/null 6>&- 9>&- &
 	guest_run "$log" "$@" || rc=$?
 	if [ "$rc" -ne 125 ] || [ "$tries" -eq 0 ] ||
 		grep -q '^pcpuref-guest: start' "$log"; then
