@@ -75,7 +75,7 @@ set -- timeout --foreground -k 10 "${TIMEOUT:-600}" $qemu \
 	-kernel "$image" -initrd "$initramfs" -pidfile "$log.pid" ${QEMU_ARGS:-} \
 	-append "console=$console panic=-1 $patience $* ${VM_APPEND:-}"
 
-# End a machine that hangs while it boots. QEMU removes the file when it ends.
+# End a machine that hangs while it boots. The file is there as long as the machine.
 end_if_it_hangs()
 {
 	_left=${BOOT_TIMEOUT:-300}
@@ -95,9 +95,11 @@ tries=3
 while :; do
 	tries=$((tries - 1))
 	rc=0
+	: >"$log.pid"
 	# Neither an output nor a lock may stay open for it.
 	end_if_it_hangs >/dev/null 2>&1 </dev/null 6>&- 9>&- &
 	guest_run "$log" "$@" || rc=$?
+	rm -f "$log.pid"
 	if [ "$rc" -ne 125 ] || [ "$tries" -eq 0 ] ||
 		grep -q '^pcpuref-guest: start' "$log"; then
 		exit "$rc"
