@@ -189,7 +189,7 @@ void __pcpuref_orphan(struct pcpuref_data *d)
 	lockdep_assert_held(&d->lock);
 
 	__pcpuref_unlist(d);
-	/* Pairs with the READ_ONCE() in first_report(). */
+	/* Pairs with the READ_ONCE() in describe_misuse(). */
 	WRITE_ONCE(d->ref, NULL);
 	d->ended = d->returned + d->running;
 	__pcpuref_wake_failed(d, true, -ECANCELED);
