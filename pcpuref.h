@@ -645,10 +645,10 @@ void __pcpuref_have_put_odd(struct pcpuref *ref, struct pcpuref_data *data, long
 /*
  * For a client that defines PCPUREF_READERS_TASKS before it includes this file:
  * gets and puts that may be preempted, and so take half the time. In return a kill
- * waits until every task has slept by itself or run in user mode (RCU-tasks): about
+ * waits until every task has slept by itself or run in user mode (RCU-tasks): tenths of
  * a second, or as long as some kernel thread does not give up its CPU. All files
  * that get and put a reference must be compiled like the one that initialises it;
- * the others are reported, and still counted right.
+ * gets of others are reported, and all are counted right.
  * Documentation/design.rst has the proof.
  */
 static __always_inline bool __pcpuref_add(struct pcpuref *ref, unsigned long nr)
