@@ -180,7 +180,8 @@ for kernel in ${kernels:-kasan kcsan}; do
 			;;
 		esac
 		cat "$report"
-		echo "# $kernel $task: $(($(date +%s) - started)) s, the log is $log"
+		echo "# $kernel $task: $(($(date +%s) - started)) s"
+		echo "# the console and the kernel's log: $log"
 		reports="$reports $report"
 	done
 done

@@ -11,6 +11,7 @@
 #
 #	kunit up|smp SUITE...			as of kunit.sh
 #	selftest KERNEL PROGRAM... SUITE...	programs end in .sh; suites of kunit.sh
+#	debug kasan|kcsan PROGRAM...		as of debug-check.sh, with its two scans for leaks
 #	litmus					litmus.sh --code
 #	fastpath				fastpath.sh
 #
@@ -79,6 +80,10 @@ run_suite()
 		TIMEOUT=$((limit * 5)) "$tree/scripts/selftest.sh" "$_where" \
 			"SELFTESTS=\"$_programs\"" ${_suites:+"KUNIT_SUITES=\"$_suites\""}
 		;;
+	debug)
+		SELFTESTS="$*" TIMEOUT=$((limit * 10)) "$tree/scripts/debug-check.sh" "$_where" \
+			selftest
+		;;
 	litmus) "$tree/scripts/litmus.sh" --code ;;
 	fastpath) "$tree/scripts/fastpath.sh" ;;
 	*) die "no suite $_kind: see the head of $0" ;;
@@ -145,7 +150,7 @@ while read -r p; do
 	field "$p" Caught-by
 done <"$work/list" | awk '
 	{
-		words = $1 == "kunit" || $1 == "selftest" ? 2 : 1
+		words = $1 ~ /^(kunit|selftest|debug)$/ ? 2 : 1
 		group = words == 2 ? $1 " " $2 : $1
 		if (!(group in all))
 			order[++n] = group
@@ -164,7 +169,7 @@ while read -r suite <&4; do
 	row "$verdict" control "" "$suite" "$why" "$secs"
 	count "$verdict" passed
 	[ "$verdict" = passed ] ||
-		echo "$suite" | awk '{ print $1, $1 == "kunit" || $1 == "selftest" ? $2 : "" }' \
+		echo "$suite" | awk '{ print $1, $1 ~ /^(kunit|selftest|debug)$/ ? $2 : "" }' \
 			>>"$work/broken"
 done 4<"$work/controls"
 
@@ -179,7 +184,7 @@ while read -r p <&4; do
 	if ! patch -d "$tree" -p1 -F 0 --no-backup-if-mismatch -s -f <"$p" >"$out" 2>&1; then
 		verdict=error why="does not apply" secs=0
 		cp "$out" "$out.err"
-	elif echo "$suite" | awk '{ print $1, $1 == "kunit" || $1 == "selftest" ? $2 : "" }' |
+	elif echo "$suite" | awk '{ print $1, $1 ~ /^(kunit|selftest|debug)$/ ? $2 : "" }' |
 	     grep -q -x -F -f - "$work/broken"; then
 		verdict=error why="the suite fails without it" secs=0
 	else
