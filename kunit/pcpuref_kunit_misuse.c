@@ -5,6 +5,8 @@
  * and the caller; and what it counts leaks at worst: it is never released twice,
  * never released while it is held, and never comes back from the dead.
  */
+#include <linux/ratelimit.h>
+
 #include "pcpuref_kunit.h"
 
 /* Released, and with nothing in flight. */
@@ -704,6 +706,11 @@ static void pcpuref_misuse_test_exit_twice(struct kunit *test)
 
 	pcpuref_exit(&c->ref);
 #ifdef CONFIG_TRACEPOINTS
+	/* Suites that share a core can have used up what the limit of such lines lets through. */
+	if (!atomic_read(&suite.notices)) {
+		msleep(jiffies_to_msecs(DEFAULT_RATELIMIT_INTERVAL) + 100);
+		pcpuref_exit(&c->ref);
+	}
 	KUNIT_EXPECT_EQ(test, atomic_read(&suite.notices), 1);
 #endif
 	pcpuref_cancel_init(&c->ref);
