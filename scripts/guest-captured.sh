@@ -158,4 +158,11 @@ echo "kill 0" >$run
 sleep 0.5
 show "rmmod pcpuref_test_watch; dmesg"
 
+# The module stays loaded after it: this is the last part.
+part "a failure of the stress test, as stress.rst has it"
+insmod pcpuref_test_stress.ko secs=10 seed=4711 bug=late_put || fail pcpuref_test_stress
+run=/sys/module/pcpuref_test_stress/parameters/run
+echo stress_G1_G2_G3_G4_G12_G13_G15_G17 >$run
+show dmesg
+
 echo "pcpuref-captured: end"
