@@ -94,7 +94,7 @@ traced init | grep -q 'mode=none->percpu count=1 shared=1 percpu=0 since_kill=-1
 	why="init"
 traced kill | grep -q 'caller=do_kill' || why="$why kill"
 traced confirm | grep -q 'count=2 ' || why="$why confirm"
-traced misuse | grep -q 'event=resurrect of a live reference .* caller=do_resurrect' ||
+traced misuse | grep -q 'event=resurrect of a live reference .* caller=do_resurrect.* finder=0x0' ||
 	why="$why misuse"
 traced exit | grep -q 'mode=atomic->none .* since_kill=[0-9]*us caller=do_exit_ref' ||
 	why="$why exit"
@@ -109,5 +109,30 @@ why=
 [ -s "$tmp/from_log" ] || why="no lines in the log"
 cmp -s "$tmp/from_trace" "$tmp/from_log" || why="$why$(diff "$tmp/from_trace" "$tmp/from_log" || :)"
 verdict log_and_trace_agree "$why"
+
+# Of a put too many in per-CPU mode nobody knows the caller. Who asked for the kill or the
+# switch at which it is found need not be wrong: that is the finder.
+for verb in kill atomic; do
+	mark
+	echo >"$tracing/trace"
+	echo 1 >"$events/pcpuref_misuse/enable"
+	echo "pcpuref-expect: misuse: put without a reference: name=watched" >/dev/kmsg
+	tell init 2
+	tell put 2
+	tell "$verb" 2 2>/dev/null || :
+	tries=50
+	until grep -q 'pcpuref_misuse: ' "$tracing/trace" || [ "$tries" -eq 0 ]; do
+		tries=$((tries - 1))
+		sleep 0.1
+	done
+	grep 'pcpuref_misuse: ' "$tracing/trace" >"$tmp/trace" || :
+	echo 0 >"$events/pcpuref_misuse/enable"
+	tell exit 2
+	complaints=$(take_slice)
+	why=
+	traced misuse | grep -q "event=put without a reference .* caller=0x0 finder=do_$verb+0x" ||
+		why="traced is: $(cat "$tmp/trace") "
+	verdict "who_has_it_found_by_${verb}_is_not_the_caller" "$why$complaints"
+done
 
 end pcpuref_test_watch
