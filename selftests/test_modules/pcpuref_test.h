@@ -61,7 +61,7 @@ MODULE_LICENSE("GPL")
 static unsigned int test_limit_s = 2 * TEST_PATIENCE_S;
 /* Whether cases that fail, but end, take back what they have begun. */
 static bool test_cleans_up;
-static char test_expected[1024];
+static char test_expected[2048];
 static char test_result[400] = "none";
 
 /* --- Expectations ---------------------------------------------------------- */

@@ -787,6 +787,74 @@ static void mixed_readers(struct test *t)
 	obj_exit(t, o);
 }
 
+/* --- Places --------------------------------------------------------------------------- */
+
+/* With something that differs, or the compiler makes one function of them. */
+#define PLACE(nr)							\
+static noinline void misuse_at_##nr(struct pcpuref *ref)		\
+{									\
+	pcpuref_resurrect(ref);						\
+	asm volatile("# place " #nr ::: "memory");			\
+}
+
+PLACE(0) PLACE(1) PLACE(2) PLACE(3) PLACE(4) PLACE(5) PLACE(6) PLACE(7) PLACE(8)
+PLACE(9) PLACE(10) PLACE(11) PLACE(12) PLACE(13) PLACE(14) PLACE(15) PLACE(16) PLACE(17)
+
+static void (*const places[])(struct pcpuref *ref) = {
+	misuse_at_0, misuse_at_1, misuse_at_2, misuse_at_3, misuse_at_4, misuse_at_5,
+	misuse_at_6, misuse_at_7, misuse_at_8, misuse_at_9, misuse_at_10, misuse_at_11,
+	misuse_at_12, misuse_at_13, misuse_at_14, misuse_at_15, misuse_at_16, misuse_at_17,
+};
+
+/* As many as are told apart; one report more serves all others together. */
+#define TOLD_APART	15
+
+/* Each time another object misuses: what has been reported of one is not any more. */
+static void misuse_at(struct test *t, unsigned int place, bool reported)
+{
+	struct obj *o = obj_new(t, "at", PCPUREF_INIT_ATOMIC);
+	size_t len = strlen(test_expected);
+
+	if (!o)
+		return;
+	if (reported) {
+		pr_info("pcpuref-expect: misuse: resurrect of a live reference: name=at\n");
+		scnprintf(test_expected + len, sizeof(test_expected) - len,
+			  "resurrect of a live reference|at|%ps|misuse_at_%u\n", release, place);
+	}
+	places[place](&o->ref);
+	EXPECT_EQ(t, pcpuref_kill(&o->ref), 0);
+	obj_exit(t, o);
+}
+
+/* Two places of one client that do the same are two defects. */
+static void each_place(struct test *t)
+{
+	int round;
+
+	pcpuref_report_anew();
+	for (round = 0; round < 3; round++) {
+		misuse_at(t, 0, !round);
+		misuse_at(t, 1, !round);
+	}
+}
+
+static void too_many_places(struct test *t)
+{
+	unsigned int i;
+
+	BUILD_BUG_ON(ARRAY_SIZE(places) < TOLD_APART + 3);
+	pcpuref_report_anew();
+	for (i = 0; i < ARRAY_SIZE(places); i++)
+		misuse_at(t, i, i <= TOLD_APART);
+	/* None has been pushed out by those. */
+	for (i = 0; i < ARRAY_SIZE(places); i++)
+		misuse_at(t, i, false);
+	/* And all is heard again, if somebody asks. */
+	pcpuref_report_anew();
+	misuse_at(t, ARRAY_SIZE(places) - 1, true);
+}
+
 /* --- Nothing at all -------------------------------------------------------------------- */
 
 /* The comparison of reports must also notice one that is not expected. */
@@ -830,6 +898,8 @@ static const struct test_case cases[] = {
 	TEST_CASE("exit_before_release", exit_before_release),
 	TEST_CASE("cancel_init_used", cancel_init_used),
 	TEST_CASE("mixed_readers", mixed_readers),
+	TEST_CASE("each_place_is_heard", each_place),
+	TEST_CASE("more_places_than_are_told_apart", too_many_places),
 	{ }
 };
 
