@@ -151,6 +151,24 @@ only from_irq
 says 'holder: from_irq+.*outstanding=100 '
 judge
 
+# The task that is interrupted has one of its own, and no other is in its name.
+check interrupts_take
+only held_by_the_task take_in_hardirq take_in_softirq
+for f in held_by_the_task take_in_hardirq take_in_softirq; do
+	says "holder: $f+.*outstanding=1 "
+done
+says 'of these 1 taken by task pcpuref_test/[0-9]'
+[ "$(grep -c 'taken by task' "$tmp/slice")" -eq 1 ] ||
+	against_me="$against_me an interrupt's is in the name of a task;"
+judge
+
+# What an interrupt puts is not for that one of the task's.
+check interrupt_puts
+only
+one_of held_by_the_task take_to_put
+says 'holder: one of 2 places, outstanding=1 in all'
+judge
+
 check leak_beside_a_crowd
 only forgets
 says 'holder: forgets[.a-z0-9]*+.*outstanding=1 '

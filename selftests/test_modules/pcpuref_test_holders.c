@@ -11,6 +11,7 @@
 #include <linux/prandom.h>
 #include <linux/workqueue.h>
 
+#include "compat.h"
 #include "pcpuref_holders.h"
 #include "pcpuref_inspect.h"
 #include "pcpuref_test.h"
@@ -247,6 +248,82 @@ static void interrupts(struct test *t)
 	EXPECT_EQ(t, atomic_read(&irq_ran), ROUNDS);
 	pcpuref_dump(&irq_ref);
 	end(t, &irq_ref, ROUNDS);
+}
+
+/* Takes and puts in hard and in soft interrupts, over a task that holds one itself. */
+static struct interrupt {
+	struct hrtimer	timer;
+	void		(*func)(struct pcpuref *ref);
+	struct pcpuref	*ref;
+	bool		ran;
+} interrupt;
+
+static enum hrtimer_restart interrupt_timer(struct hrtimer *timer)
+{
+	interrupt.func(interrupt.ref);
+	/* Pairs with the smp_load_acquire() in interrupt_by(). */
+	smp_store_release(&interrupt.ran, true);
+	return HRTIMER_NORESTART;
+}
+
+/* As a rule this task is what is interrupted: it does not sleep meanwhile. */
+static void interrupt_by(struct test *t, enum hrtimer_mode mode,
+			 void (*func)(struct pcpuref *ref), struct pcpuref *ref)
+{
+	unsigned long end = jiffies + TEST_PATIENCE_S * HZ;
+
+	interrupt.func = func;
+	interrupt.ref = ref;
+	interrupt.ran = false;
+	test_timer_setup(&interrupt.timer, interrupt_timer, mode);
+	hrtimer_start(&interrupt.timer, ns_to_ktime(50 * NSEC_PER_USEC), mode);
+	/* Pairs with the smp_store_release() above. */
+	while (!smp_load_acquire(&interrupt.ran) && time_before(jiffies, end)) {
+		cpu_relax();
+		cond_resched();
+	}
+	EXPECT(t, interrupt.ran);
+	hrtimer_cancel(&interrupt.timer);
+}
+
+#define INTERRUPT(name, call)						\
+static noinline void name(struct pcpuref *ref)				\
+{									\
+	call;								\
+	asm volatile("# " #name ::: "memory");				\
+}
+
+INTERRUPT(take_in_hardirq, pcpuref_get(ref))
+INTERRUPT(take_in_softirq, pcpuref_get(ref))
+INTERRUPT(take_to_put, pcpuref_get(ref))
+INTERRUPT(put_in_hardirq, pcpuref_put(ref))
+INTERRUPT(held_by_the_task, pcpuref_get(ref))
+
+static void interrupts_take(struct test *t)
+{
+	struct pcpuref ref;
+
+	if (!begin(t, &ref))
+		return;
+	held_by_the_task(&ref);
+	interrupt_by(t, HRTIMER_MODE_REL_PINNED_HARD, take_in_hardirq, &ref);
+	interrupt_by(t, HRTIMER_MODE_REL_PINNED_SOFT, take_in_softirq, &ref);
+	pcpuref_dump(&ref);
+	end(t, &ref, 3);
+}
+
+/* Which of the two is put nothing tells, the first time: so both are suspect. */
+static void interrupt_puts(struct test *t)
+{
+	struct pcpuref ref;
+
+	if (!begin(t, &ref))
+		return;
+	held_by_the_task(&ref);
+	interrupt_by(t, HRTIMER_MODE_REL_PINNED_HARD, take_to_put, &ref);
+	interrupt_by(t, HRTIMER_MODE_REL_PINNED_HARD, put_in_hardirq, &ref);
+	pcpuref_dump(&ref);
+	end(t, &ref, 1);
 }
 
 /* One place in balance from eight threads, while another one gets and never puts. */
@@ -1083,6 +1160,8 @@ static const struct test_case cases[] = {
 	TEST_CASE("all_kinds", all_kinds),
 	TEST_CASE("scopes", scopes),
 	TEST_CASE("interrupts", interrupts),
+	TEST_CASE("interrupts_take", interrupts_take),
+	TEST_CASE("interrupt_puts", interrupt_puts),
 	TEST_CASE("leak_beside_a_crowd", leak_beside_a_crowd),
 	TEST_CASE("leak_in_a_crowd", leak_in_a_crowd),
 	TEST_CASE("inner_leaks", inner_leaks),
