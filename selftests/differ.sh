@@ -54,8 +54,10 @@ while [ "$i" -lt "$rows" ]; do
 	i=$((i + 1))
 done
 
-start_case barrier
-show_case
+for c in barrier dying; do
+	start_case "$c"
+	show_case
+done
 
 offline=$(cpus)
 for c in sequences storm; do

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * percpu_ref and pcpuref must answer alike, on the same kernel, but where percpu_ref
- * is known to be wrong. This has a case for each difference that is known, one with
- * random sequences of calls, and one with a storm from all CPUs.
+ * is known to be wrong. This has a case for each difference that is known, one for each
+ * of two promises, one with random sequences of calls, and one with a storm from all CPUs.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -187,6 +187,60 @@ static void run_barrier(struct test *t)
 	end_case(t);
 }
 
+/* What was given must have been taken, and is put again. */
+static void expect_got(const struct differ_ops *ops, struct differ_ref *ref, const char *call,
+		       bool got, unsigned long nr, bool right)
+{
+	if (got != right)
+		differ_wrong("%s: %s of what is dying, and held, is %d", ops->name, call, got);
+	if (got)
+		ops->put(ref, nr);
+}
+
+/* Killed, and not released: who holds one may get more, who looks it up gets none. */
+static void expect_dying(const struct differ_ops *ops, struct differ_ref *ref)
+{
+	expect_got(ops, ref, "tryget", ops->tryget(ref, 1), 1, true);
+	expect_got(ops, ref, "tryget_many", ops->tryget(ref, 3), 3, true);
+	expect_got(ops, ref, "tryget_live", ops->tryget_live(ref, 1), 1, false);
+	expect_got(ops, ref, "tryget_live_rcu", ops->tryget_live_rcu(ref, 1), 1, false);
+	if (!ops->is_dying(ref) || ops->is_zero(ref))
+		differ_wrong("%s: a held reference is not dying", ops->name);
+}
+
+static void run_dying(struct test *t)
+{
+	static const unsigned int flags[] = { 0, PERCPU_REF_INIT_ATOMIC };
+	static struct differ_ref ref;
+	unsigned int i;
+
+	begin_case();
+	for (i = 0; i < SIDES * ARRAY_SIZE(flags); i++) {
+		const struct differ_ops *ops = differ_kinds[i % SIDES];
+
+		WRITE_ONCE(told, 0);
+		ref.told = count_told;
+		if (ops->init(&ref, flags[i / SIDES])) {
+			differ_wrong("no memory");
+			break;
+		}
+		ops->get(&ref, 1);
+		ops->kill(&ref);
+		/* The switch may be in flight, and then is over. */
+		expect_dying(ops, &ref);
+		differ_settle();
+		expect_dying(ops, &ref);
+		if (READ_ONCE(told))
+			differ_wrong("%s: released while held", ops->name);
+		ops->put(&ref, 1);
+		differ_settle();
+		if (READ_ONCE(told) != 1)
+			differ_wrong("%s: %u releases", ops->name, READ_ONCE(told));
+		ops->exit(&ref);
+	}
+	end_case(t);
+}
+
 static void run_sequences(struct test *t)
 {
 	begin_case();
@@ -205,7 +259,7 @@ static int __init differ_init(void)
 {
 	int i;
 
-	for (i = 0; differ_rows[i].name && i < MAX_CASES - 3; i++) {
+	for (i = 0; differ_rows[i].name && i < MAX_CASES - 4; i++) {
 		cases[i].name = differ_rows[i].name;
 		cases[i].run = run_row;
 	}
@@ -214,6 +268,8 @@ static int __init differ_init(void)
 	rows = i;
 	cases[i].name = "barrier";
 	cases[i++].run = run_barrier;
+	cases[i].name = "dying";
+	cases[i++].run = run_dying;
 	cases[i].name = "sequences";
 	cases[i++].run = run_sequences;
 	cases[i].name = "storm";
