@@ -170,8 +170,8 @@ unload_all()
 	for m in /sys/module/porting_*; do
 		[ ! -d "$m" ] || rmmod "${m##*/}" 2>/dev/null || :
 	done
-	for m in test_api test_kref test_misuse test_states test_storm test_unload test_last \
-		test_watch test_borrower test_holders test_tasks test_differ test_faults test_arm \
+	for m in test_api test_kref test_misuse test_states test_storm test_delay test_unload \
+		test_last test_watch test_borrower test_holders test_tasks test_differ test_faults test_arm \
 		test_stress hello watch holders; do
 		if loaded "pcpuref_$m"; then
 			rmmod "pcpuref_$m" 2>/dev/null || :

@@ -5,16 +5,21 @@
  * that they touch, and they themselves, are part of this module: what comes too
  * late finds unmapped memory.
  *
+ * In the modes "late" and "late_tasks" the last of them are the core's own: they free
+ * what the client has exited. The core must not go before they have come.
+ *
  * Whether the callbacks had come by the time the barrier returned is said in
  * the log: "pcpuref-unload: MODE: ok", or what is missing.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/atomic.h>
+#include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/module.h>
 #include <linux/preempt.h>
+#include <linux/smp.h>
 #include <linux/string.h>
 
 #include "compat.h"
@@ -22,7 +27,7 @@
 
 static char *mode = "percpu";
 module_param(mode, charp, 0444);
-MODULE_PARM_DESC(mode, "What is on its way: percpu atomic work recorded overtaken nmi exit");
+MODULE_PARM_DESC(mode, "What is on its way: percpu atomic work recorded overtaken nmi exit late late_tasks");
 
 #define NR_REFS 32
 static struct pcpuref refs[NR_REFS];
@@ -76,6 +81,24 @@ static unsigned int flags(void)
 	return PCPUREF_ALLOW_REINIT;
 }
 
+/* For readers that may be preempted, in the one mode that has such references. */
+static struct pcpuref_site tasks_site = {
+	.interface = __PCPUREF_INTERFACE,
+	.name = "late_tasks",
+	.module = KBUILD_MODNAME,
+	.file = __FILE__,
+	.function = "unload_init",
+	.owner = THIS_MODULE,
+	.readers = __PCPUREF_READERS_TASKS,
+};
+
+static int init_one(struct pcpuref *ref)
+{
+	if (is_mode("late_tasks"))
+		return __pcpuref_init(ref, release, flags(), GFP_KERNEL, NULL, &tasks_site);
+	return pcpuref_init(ref, release, flags(), GFP_KERNEL);
+}
+
 static int __init unload_init(void)
 {
 	unsigned int i;
@@ -86,7 +109,7 @@ static int __init unload_init(void)
 		return -EOPNOTSUPP;
 #endif
 	for (i = 0; i < NR_REFS; i++) {
-		err = pcpuref_init(&refs[i], release, flags(), GFP_KERNEL);
+		err = init_one(&refs[i]);
 		if (err)
 			goto err_refs;
 		if (!is_mode("nmi"))
@@ -139,6 +162,15 @@ static void start_nmi(void)
 static void start_nmi(void) { }
 #endif
 
+/* Their counters are freed with them, which takes a callback into the core. */
+static void exit_all(void *unused)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_REFS; i++)
+		pcpuref_exit(&refs[i]);
+}
+
 static void __exit unload_exit(void)
 {
 	int kills = NR_REFS, promised = 0;
@@ -148,13 +180,22 @@ static void __exit unload_exit(void)
 		/* Nothing is called after exit, so no barrier is needed. */
 		preempt_disable();
 		pcpuref_kill_and_confirm(&refs[0], confirm);
-		pr_info("pcpuref-expect: misuse: exit during a switch: name=&refs[i] release=%ps\n",
+		pr_info("pcpuref-expect: misuse: exit during a switch: name=ref release=%ps\n",
 			release);
 		pcpuref_exit(&refs[0]);
 		preempt_enable();
 		for (i = 1; i < NR_REFS; i++)
 			pcpuref_exit(&refs[i]);
 		pr_info("pcpuref-unload: exit: ok\n");
+		return;
+	}
+	if (is_mode("late") || is_mode("late_tasks")) {
+		/* RCU's are to come behind what pcpuref_test_delay has queued there. */
+		if (is_mode("late"))
+			smp_call_function_single(cpumask_last(cpu_online_mask), exit_all, NULL, 1);
+		else
+			exit_all(NULL);
+		pr_info("pcpuref-unload: %s: ok\n", mode);
 		return;
 	}
 
