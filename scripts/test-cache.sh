@@ -108,7 +108,7 @@ for c in awk cat chmod cut dpkg-query env flock grep mkdir rm sed sh; do
 	ln -s "$(command -v $c)" bin/
 done
 fails no_root "As root: apt-get install pcpuref-none-such pcpuref-nor-this" "$cache" \
-	env PATH="$work/bin" sh want
+	env -u NO_INSTALL PATH="$work/bin" sh want
 [ ! -e called ] || _why="$_why $(cat called)"
 verdict "$_name" "$_why"
 rm -r bin
