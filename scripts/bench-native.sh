@@ -25,7 +25,6 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 . "$top/scripts/lib.sh"
 
 kernel=${1:-6.12}
-need_build_packages
 assignments=$("$top/scripts/stock-kernel.sh" "$kernel")
 eval "$assignments"
 work_dir "bench-native-$kernel"

@@ -12,10 +12,9 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/lib.sh
 . "$top/scripts/lib.sh"
 
-need_build_packages
-need_packages unifdef
 assignments=$("$top/scripts/stock-kernel.sh" "${1:-6.12}")
 eval "$assignments"
+need_packages unifdef
 work_dir fastpath
 build=$work/build
 rm -rf "$build"

@@ -10,10 +10,9 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/lib.sh
 . "$top/scripts/lib.sh"
 
-need_build_packages
-need_packages openssl
 assignments=$("$top/scripts/stock-kernel.sh" "${1:-6.12}")
 eval "$assignments"
+need_packages openssl
 work_dir "install-${1:-6.12}"
 # shellcheck disable=SC2154 # by work_dir
 cd "$work"

@@ -9,6 +9,8 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/lib.sh
 . "$top/scripts/lib.sh"
 
+# What is wrong with KERNEL is said before the others run.
+"$top/scripts/stock-kernel.sh" "${1:-6.12}" >/dev/null
 work_dir installs
 rc=0
 for t in install dkms deb; do

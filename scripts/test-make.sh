@@ -66,9 +66,22 @@ refuses key_alone "takes both SIGN_KEY=file and SIGN_CERT=file" KDIR=kernel SIGN
 refuses cert_alone "takes both SIGN_KEY=file and SIGN_CERT=file" KDIR=kernel SIGN_CERT=empty install
 refuses no_key "no key to sign the modules with" KDIR=kernel SIGN_KEY=key SIGN_CERT=empty install
 refuses no_sign_file "no kernel/scripts/sign-file" KDIR=kernel SIGN_KEY=empty SIGN_CERT=empty install
-refuses kernel_of_traps "no kernel 7.3 here: KERNEL= takes 6.12" KERNEL=7.3 traps
-refuses kernel_of_fastpath "no kernel 7.3 here: KERNEL= takes 6.12" KERNEL=7.3 fastpath
+# Before packages are asked for, of which this machine has none, and before a download.
+mkdir none selftests samples
+: >selftests/run.sh
+: >samples/demo-init.sh
+printf '#!/bin/sh\nexit 1\n' >none/dpkg-query
+chmod +x none/dpkg-query
+export NO_INSTALL=1
+with=$PATH
+PATH=$work/none:$PATH
+for t in bench bench-native demo demo-stuck fastpath kselftest selftest stress test-install traps; do
+	refuses "kernel_of_$t" "no kernel 7.3 here: KERNEL= takes 6.12" KERNEL=7.3 "$t"
+done
 refuses uml_of_kunit "no User Mode Linux smtp here: UML= takes up" UML=smtp kunit
+refuses uml_of_kunit-tree "no kernel tree smtp here: UML= takes up" UML=smtp kunit-tree
+PATH=$with
+unset NO_INSTALL
 
 # takes NAME WANTED make-argument...: it succeeds, and says so
 takes()
