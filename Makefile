@@ -118,8 +118,8 @@ headers-present:
 		$(if $(filter file,$(origin KDIR)),,[ -d "$(KDIR)" ] || \
 			echo "There is no such folder." >&2;) \
 		echo "Install them, or set KDIR=folder:" >&2; \
-		echo "  Debian, Ubuntu:  apt-get install linux-headers-$$(uname -r)" >&2; \
-		echo "  Fedora, RHEL:    dnf install kernel-devel-$$(uname -r)" >&2; \
+		echo "  Debian, Ubuntu:  apt-get install linux-headers-$(or $(KERNELRELEASE),$$(uname -r))" >&2; \
+		echo "  Fedora, RHEL:    dnf install kernel-devel-$(or $(KERNELRELEASE),$$(uname -r))" >&2; \
 		echo "  Arch:            pacman -S linux-headers" >&2; \
 		echo "\"make check\" needs none: it fetches its own kernels." >&2; \
 		exit 1; }

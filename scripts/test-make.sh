@@ -50,6 +50,9 @@ grep -q '^kernel: modules' out || why="$why kbuild is not called: $(cat out)"
 verdict name_of_the_kernel "$why"
 refuses another_kernel "but the kernel in" KDIR="$work/kernel-6.1" KERNELRELEASE=6.1.192 modules
 refuses no_such_folder "There is no such folder." KDIR=/none/such modules
+refuses headers_of_this_kernel "linux-headers-$(uname -r)" KDIR=/none/such modules
+refuses headers_of_another "apt-get install linux-headers-6.12.0-none" KERNELRELEASE=6.12.0-none modules
+refuses rpm_of_another "dnf install kernel-devel-6.12.0-none" KERNELRELEASE=6.12.0-none modules
 refuses not_a_kernel "No kernel headers in empty." KDIR=empty modules
 echo all: >empty/Makefile
 refuses not_built "No kernel is built in empty: " KDIR=empty modules
