@@ -38,7 +38,7 @@ sign_hash = $(or $(shell sed -n 's/^CONFIG_MODULE_SIG_HASH=//p' \
 # make has to see $(MAKE) in a recipe to let it share the jobs of -j.
 kbuild	= -C $(KDIR) M=$(CURDIR) PCPUREF_SUBDIRS="$(PCPUREF_SUBDIRS)"
 
-modules: headers-present
+modules: headers-present compiler-present
 	@$(MAKE) $(kbuild) modules
 
 # Debian's headers lack what kbuild's own call of depmod needs: "install" calls it.
@@ -67,7 +67,7 @@ depmod	= echo "  DEPMOD  $(modlib)" && \
 		{ echo "$$said" >&2; exit 1; } && \
 	{ echo "$$said" | grep -v '^$$\|WARNING: could not open modules\.' >&2 || :; }
 
-install: root-present key-present modules
+install: root-present key-present depmod-present modules
 	@$(MAKE) --no-print-directory modules_install
 	@$(MAKE) --no-print-directory headers_install
 	@$(depmod)
@@ -129,6 +129,23 @@ headers-present:
 		exit 1; }
 	$(if $(filter-out $(or $(of_kdir),$(release)),$(KERNELRELEASE)),$(error KERNELRELEASE \
 		is $(KERNELRELEASE), but the kernel in $(KDIR) is $(of_kdir)))
+
+# kbuild's own words are "Error 127". Debian's headers ask for a gcc of one version, by a
+# longer name, so any will do here; what is asked for by CC= or LLVM= is left to kbuild.
+compilers = $(wildcard $(foreach d,$(subst :, ,$(PATH)),$d/*gcc $d/*gcc-[0-9]* $d/clang*))
+compiler-present: headers-present
+	$(if $(or $(filter command,$(origin CC)),$(LLVM),$(compilers)),,@ \
+		echo "No C compiler in PATH. Install one:" >&2; \
+		echo "  Debian, Ubuntu:  apt-get install gcc" >&2; \
+		echo "  Fedora, RHEL:    dnf install gcc" >&2; \
+		echo "  Arch:            pacman -S gcc" >&2; \
+		exit 1)
+
+depmod-present:
+	@PATH="$$PATH:/usr/sbin:/sbin"; command -v depmod >/dev/null || { \
+		echo "No depmod, which tells modprobe of the modules. Install it:" >&2; \
+		echo "  Debian, Ubuntu, Fedora, RHEL, Arch:  the package kmod" >&2; \
+		exit 1; }
 
 root-present:
 	$(if $(word 2,$(root)),$(error kbuild cannot install below a folder whose path has \
@@ -289,7 +306,8 @@ help:
 	@echo "moves the cache, NO_INSTALL=1 stops where a Debian package is missing."
 
 .PHONY: modules modules_install headers_install install uninstall clean distclean deb \
-	headers-present root-present key-present cache cache-clean docs captured demo demo-stuck traps \
-	check kunit kunit-tree selftest kselftest matrix stress debug-check model agree litmus \
-	mutants drop-in drop-in-kernel fastpath bench bench-possible bench-native test-install \
-	lint static full-check help
+	headers-present compiler-present depmod-present root-present key-present cache \
+	cache-clean docs captured demo demo-stuck traps check kunit kunit-tree selftest \
+	kselftest matrix stress debug-check model agree litmus mutants drop-in \
+	drop-in-kernel fastpath bench bench-possible bench-native test-install lint \
+	static full-check help

@@ -105,6 +105,39 @@ takes jobs_of_clean "^kernel: clean .*--jobserver-auth=" -j3 KDIR=kernel clean
 takes kernelrelease "^kernel: modules" KDIR=kernel KERNELRELEASE=6.12.0-none modules
 takes help "uninstall" help
 
+# A machine that has make, but neither compiler nor depmod. The Makefile adds folders to
+# PATH in which this one may have depmod.
+mkdir bare
+for c in make sh sed grep cat uname ls; do
+	ln -s "$(command -v $c)" bare/
+done
+sed 's,:/usr/sbin:/sbin,,' Makefile >Makefile.bare
+! cmp -s Makefile Makefile.bare || die "the Makefile does not look for depmod as it did"
+without()
+{
+	_what=$1
+	shift
+	# shellcheck disable=SC2123 # that is what is meant
+	PATH=$work/bare
+	"$_what" "$@" >verdict
+	PATH=$with
+	cat verdict
+}
+without refuses no_compiler "Debian, Ubuntu:  apt-get install gcc" KDIR=kernel modules
+without refuses no_compiler_to_install "No C compiler in PATH." \
+	KDIR=kernel DESTDIR="$work/root" install
+without takes clean_without_compiler "^kernel: clean" KDIR=kernel clean
+without takes compiler_named "^kernel: modules" KDIR=kernel CC=tcc modules
+without takes llvm_named "^kernel: modules" KDIR=kernel LLVM=/opt/llvm/ modules
+# As Debian's headers call it.
+ln -s "$(command -v true)" bare/x86_64-linux-gnu-gcc-12
+without takes compiler_of_another_name "^kernel: modules" KDIR=kernel modules
+without refuses no_depmod "package kmod" \
+	-f Makefile.bare KDIR=kernel DESTDIR="$work/root" install
+_why=
+! grep 'kernel: ' out || _why="it builds before it says so"
+verdict no_depmod_no_build "$_why"
+
 _why=
 mkdir -p Documentation/_build __pycache__
 : >Documentation/_build/index.html
