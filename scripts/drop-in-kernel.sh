@@ -283,8 +283,8 @@ compare()
 			# All verdicts in a row, as pass,fail,pass
 			results "$work/$1-$_n-$_k.log" |
 				join -a 1 "$work/$1-$_k" - |
-				awk '{ print $1, (NF > 2 ? $2 "," $3 : $2) }' >"$work/$1-$_k.new"
-			mv "$work/$1-$_k.new" "$work/$1-$_k"
+				awk '{ print $1, (NF > 2 ? $2 "," $3 : $2) }' >"$work/$1-$_k.tmp.$$"
+			mv "$work/$1-$_k.tmp.$$" "$work/$1-$_k"
 		done
 	done
 	join -a 1 -a 2 -e missing -o 0,1.2,2.2 "$work/$1-unchanged" "$work/$1-pcpuref" |

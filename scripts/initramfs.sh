@@ -43,5 +43,5 @@ for pair; do
 	cp -R "$src" "$dst"
 done
 
-(cd "$root" && find . | cpio --quiet -o -H newc -R 0:0) >"$out.tmp"
-mv "$out.tmp" "$out"
+(cd "$root" && find . | cpio --quiet -o -H newc -R 0:0) >"$out.tmp.$$"
+mv "$out.tmp.$$" "$out"

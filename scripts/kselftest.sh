@@ -28,18 +28,19 @@ parts=$cache/kselftest-6.12-1
 lock kselftest
 if [ ! -e "$parts/.complete" ]; then
 	apt_tree bookworm
-	rm -rf "$parts" "$parts.tmp"
-	mkdir -p "$parts.tmp"
-	fetch "$parts.tmp" linux-source-6.12
-	tar -xJf "$parts.tmp/usr/src/linux-source-6.12.tar.xz" -C "$parts.tmp" \
+	rm -rf "$parts"
+	tmp=$parts.tmp.$$
+	mkdir -p "$tmp"
+	fetch "$tmp" linux-source-6.12
+	tar -xJf "$tmp/usr/src/linux-source-6.12.tar.xz" -C "$tmp" \
 		--strip-components=1 --wildcards \
 		'*/tools/testing/selftests/lib.mk' \
 		'*/tools/testing/selftests/run_kselftest.sh' \
 		'*/tools/testing/selftests/kselftest' \
 		'*/scripts/Makefile.compiler' '*/scripts/Kbuild.include'
-	rm -rf "$parts.tmp/usr"
-	: >"$parts.tmp/.complete"
-	mv "$parts.tmp" "$parts"
+	rm -rf "${tmp:?}/usr"
+	: >"$tmp/.complete"
+	mv "$tmp" "$parts"
 fi
 unlock
 

@@ -29,11 +29,12 @@ tree=$work/tree
 # A copy of hard links: what the steps write to must be files of its own.
 if ! cmp -s "$source/.complete" "$tree/.complete"; then
 	rm -rf "$tree"
-	cp -al "$source" "$tree.new"
+	new=$tree.tmp.$$
+	cp -al "$source" "$new"
 	for f in lib/Makefile lib/Kconfig; do
-		cp --remove-destination "$source/$f" "$tree.new/$f"
+		cp --remove-destination "$source/$f" "$new/$f"
 	done
-	mv "$tree.new" "$tree"
+	mv "$new" "$tree"
 fi
 cp "$source/lib/Makefile" "$source/lib/Kconfig" "$tree/lib/"
 rm -rf "$tree/lib/pcpuref"

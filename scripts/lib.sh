@@ -32,9 +32,9 @@ if [ ! -d "$cache" ]; then
 	echo "Signature: 8a477f597d28d172789f06886806bc55" >"$cache/CACHEDIR.TAG"
 fi
 
-# What is made in the cache is NAME.tmp.PID, or begins so, until it is complete. One whose
-# process is gone was interrupted.
-for _f in "$cache"/*.tmp.*; do
+# What is made in the cache, or in a folder of work_dir, is NAME.tmp.PID, or begins so,
+# until it is complete. One whose process is gone was interrupted.
+for _f in "$cache"/*.tmp.* "$cache"/work-*/*/*.tmp.*; do
 	_pid=${_f##*.tmp.}
 	[ ! -e "$_f" ] || [ -d "/proc/${_pid%%.*}" ] || rm -rf "$_f"
 done
@@ -487,11 +487,12 @@ judge_selftests()
 
 # work_dir NAME: leave in $work a folder for what is made of this checkout:
 # builds, logs. Two checkouts do not meet there; a second run of the same
-# waits for the first one.
+# waits for the first one. The file "checkout" says whose it is, to cache.sh.
 work_dir()
 {
 	work=$cache/work-$(printf '%s' "$top" | cksum | cut -d ' ' -f 1)/$1
 	mkdir -p "$work"
+	[ -e "${work%/*}/checkout" ] || echo "$top" >"${work%/*}/checkout"
 	exec 6>"$work/.lock"
 	flock -n 6 || {
 		say "another run is in $work, waiting for it"

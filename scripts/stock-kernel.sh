@@ -100,25 +100,26 @@ build_root()
 			exit 0
 		fi
 		apt_tree trixie-release
-		rm -rf "$root" "$root.tmp"
-		mkdir -p "$root.tmp/debs/partial"
+		rm -rf "$root"
+		_tmp=$root.tmp.$$
+		mkdir -p "$_tmp/debs/partial"
 		say "fetching a system with gcc 14 (70 MB)"
 		in_tree apt-get -q -y --no-install-recommends --download-only \
-			-o Dir::Cache::archives="$root.tmp/debs" install \
+			-o Dir::Cache::archives="$_tmp/debs" install \
 			bash coreutils dash diffutils findutils gcc grep libelf1t64 \
 			libssl3t64 make mawk pahole perl-base sed \
-			>"$root.tmp/log" 2>&1 9>&- || {
-			tail -n 5 "$root.tmp/log" >&2
+			>"$_tmp/log" 2>&1 9>&- || {
+			tail -n 5 "$_tmp/log" >&2
 			die "cannot fetch it (PCPUREF_REFRESH=1 reads the package lists anew)"
 		}
-		for p in "$root.tmp"/debs/*.deb; do
-			dpkg -x "$p" "$root.tmp"
+		for p in "$_tmp"/debs/*.deb; do
+			dpkg -x "$p" "$_tmp"
 		done
-		rm -rf "$root.tmp/debs"
+		rm -rf "$_tmp/debs"
 		# As the package's own script would do.
-		ln -s mawk "$root.tmp/usr/bin/awk"
-		: >"$root.tmp/.complete"
-		mv "$root.tmp" "$root"
+		ln -s mawk "$_tmp/usr/bin/awk"
+		: >"$_tmp/.complete"
+		mv "$_tmp" "$root"
 	) || exit 1
 }
 

@@ -132,6 +132,48 @@ done
 [ -z "$_why" ] || _why="$_why $(cat out)"
 verdict list "$_why"
 
+# Among what is made of a checkout, too.
+mkdir -p cache/work-1/kunit-tree-up/tree.tmp.4194305/lib cache/work-1/kunit-tree-up/tree
+_why=
+"$top/scripts/cache.sh" list >out 2>&1 || _why="status $?;"
+[ ! -e cache/work-1/kunit-tree-up/tree.tmp.4194305 ] || _why="$_why it is left;"
+[ -e cache/work-1/kunit-tree-up/tree ] || _why="$_why what is complete is gone;"
+verdict interrupted_in_work "$_why"
+
+# What has another name would stay for ever, or be taken for complete.
+_why=$(grep -nE '\.(tmp|new|part)(["/ ]|$)' "$top"/scripts/*.sh "$top"/Documentation/*.sh || :)
+verdict names_of_what_is_not_complete "$_why"
+
+# Whose a folder is; without the checkout it goes, but not from under a run.
+cat >use <<END
+top=\$1
+. "$top/scripts/lib.sh"
+work_dir some
+END
+mkdir here gone used
+for f in here gone used; do
+	sh use "$work/$f"
+	eval "$f=work-$(printf '%s' "$work/$f" | cksum | cut -d ' ' -f 1)"
+done
+rmdir gone used
+exec 5>"cache/${used:?}/some/.lock"
+flock 5
+_why=
+"$top/scripts/cache.sh" list >out 2>&1 || _why="status $?;"
+grep -q "^[0-9.]*[KMG]*  ${here:?}  $work/here\$" out || _why="$_why its checkout is not said;"
+[ -e "cache/$here" ] || _why="$_why it is dropped;"
+[ ! -e "cache/${gone:?}" ] || _why="$_why it is kept without its checkout;"
+grep -qF "$work/gone" out || _why="$_why not said that it is dropped;"
+[ -e "cache/$used" ] || _why="$_why it is dropped while it is in use;"
+[ -e cache/work-1 ] || _why="$_why one that says nothing is dropped;"
+exec 5>&-
+[ -z "$_why" ] || _why="$_why $(cat out)"
+verdict checkouts "$_why"
+"$top/scripts/cache.sh" list >out 2>&1 || :
+_why=
+[ ! -e "cache/$used" ] || _why="it stays when nobody uses it: $(cat out)"
+verdict checkout_gone_after_use "$_why"
+
 _why=
 "$top/scripts/cache.sh" clean >out 2>&1 || _why=$(cat out)
 [ ! -e cache ] || _why="$_why is left: $(ls cache)"
