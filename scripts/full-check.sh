@@ -3,8 +3,8 @@
 #
 # full-check.sh: what .ci/run has no time for. Static checks, all kernels, both debug
 # kernels with all suites and ten minutes of stress, all mutants, the suites in kernel
-# trees, Linux itself on pcpuref. Takes hours, goes on after a failure, and ends with a
-# table and the sum.
+# trees, the traps of percpu_ref, Linux itself on pcpuref. Takes hours, goes on after a
+# failure, and ends with a table and the sum.
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -17,5 +17,6 @@ make mutants
 make kunit-tree
 make kunit-tree UML=smp
 make kselftest
+counts 1: make traps
 make drop-in-kernel
 END
