@@ -7,8 +7,9 @@ of a block is its kind, and says what covers it:
 
 c, make, diff  the lines stand like this, one after the other, in a source that is compiled,
                or in a patch of selftests/mutants/
-sh             each line is a target of the Makefile, a script that a test or a target runs,
-               or a line of commands.txt, which names the test
+sh             each line is a target of the Makefile that .ci/run or "make full-check" reaches,
+               with variables that it takes; a script that a test or a target runs; or a line of
+               commands.txt, which names the test
 console        commands after a prompt, as in sh; the other lines are output, of which each has
                the form of a line in captured.txt ("make captured" writes that)
 text           a drawing; it may not have commands and output in it
@@ -130,7 +131,6 @@ sources = {
     "diff": Sources("selftests/mutants/*.patch"),
 }
 makefile = (top / "Makefile").read_text()
-targets = set(re.search(r"^\.PHONY:((?:.*\\\n)*.*)", makefile, re.M)[1].replace("\\", "").split())
 callers = makefile + "".join(p.read_text() for p in files("scripts/*.sh", "Documentation/*.sh",
                                                           ".ci/run"))
 callers += (top / ".ci/run").read_text()
@@ -160,19 +160,104 @@ def known_as(line):
     return None
 
 
-def target_of(command):
-    """make TARGET... VARIABLE=VALUE...: targets that are there, variables that are used."""
-    words = re.sub(r'"[^"]*"', "X", command).split()
-    if not words or words[0] != "make":
+class Make:
+    """The Makefile: what its targets run, which variables that takes, and who runs them."""
+
+    def __init__(self):
+        text = makefile.replace("\\\n", " ")
+        self.targets = set(re.search(r"^\.PHONY:(.*)", text, re.M)[1].split())
+        self.values = dict(re.findall(r"^(\w+)\s*[?:]?=(.*)", text, re.M))
+        self.rules = {name: (needs.split(), recipe) for name, needs, recipe in
+                      re.findall(r"^([\w-]+):(.*)\n((?:\t.*\n)*)", text, re.M)}
+        self.scripts = {path.name: re.sub(r"^\s*#.*", "", path.read_text(), flags=re.M)
+                        for path in files("scripts/*.sh")}
+        self.cells = dict(re.findall(r"^\t\t(\S+) +(scripts/.*)", self.scripts["matrix.sh"], re.M))
+        roots = (top / ".ci/run").read_text() + self.scripts["full-check.sh"]
+        self.run = {"full-check", *re.findall(r"\bmake ([\w-]+)", roots)}
+        reached = set(self.scripts_of(roots))
+        for target in self.run & self.targets:
+            reached |= set(self.scripts_of(self.recipe(target)))
+        self.run |= {target for target in self.targets
+                     if reached & set(re.findall(r"scripts/(\S+\.sh)", self.recipe(target)))}
+
+    def recipe(self, target):
+        """What the target has for the shell, with what it needs, and with what variables are."""
+        seen = set()
+        text = ""
+        todo = [target]
+        while todo:
+            name = todo.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            needs, recipe = self.rules.get(name, ([], self.values.get(name, "")))
+            text += recipe + "\n"
+            todo += needs + re.findall(r"\$\(MAKE\) --no-print-directory (\S+)", recipe)
+            todo += re.findall(r"\$\((\w+)\)", recipe)
+        return text
+
+    def scripts_of(self, text):
+        """The scripts that a text calls, and those that these call."""
+        todo = [text]
+        seen = []
+        while todo:
+            for name in re.findall(r"\b([\w-]+\.sh)\b", todo.pop()):
+                # A test of a script gives it other things to do.
+                if name in self.scripts and name not in seen and not name.startswith("test-"):
+                    seen.append(name)
+                    todo.append(self.scripts[name])
+        return seen
+
+    def refuses(self, target, name, value):
+        """Why the target does not take VARIABLE=VALUE; nothing if it does."""
+        recipe = self.recipe(target)
+        scripts = [self.scripts[one] for one in self.scripts_of(recipe)]
+        # One with a default: others are the scripts' own.
+        if not re.search(rf"\$\({name}\b", recipe) and \
+           not any(re.search(rf"\$\{{{name}:?[-=+]", one) for one in scripts):
+            return f"it takes no {name}"
+        taken = None
+        if name == "KERNEL":
+            taken = {command.split()[1] for command in self.cells.values()
+                     if command.startswith("scripts/selftest.sh ")}
+            if any("kasan | kcsan)" in one for one in scripts):
+                taken |= {"kasan", "kcsan"}
+        elif name == "UML":
+            labels = re.findall(r"^([a-z |]+)\)", scripts[0], re.M)
+            taken = {one for label in labels for one in label.split(" | ")}
+        elif name == "CELLS":
+            taken = {*self.cells, "list"}
+        for one in value.strip('"').split():
+            if taken and one not in taken or name in ("SECS", "SEED") and not one.isdigit():
+                return f"there is no {name}={one}"
         return None
-    for word in words[1:]:
-        name, is_variable, _ = word.partition("=")
-        if is_variable:
-            if not re.search(rf"\b{name}\b", makefile + (top / "Kbuild").read_text()):
-                return None
-        elif name not in targets and not re.fullmatch(r"-j\d*", name):
+
+    def why_not(self, command):
+        """Why no test shows that "make TARGET... VARIABLE=VALUE..." works; None for what is no
+        such command."""
+        words = re.findall(r'(?:"[^"]*"|\S)+', command)
+        if words[:1] != ["make"]:
             return None
-    return "make"
+        variables = dict(word.split("=", 1) for word in words[1:] if "=" in word)
+        wanted = [word for word in words[1:] if "=" not in word]
+        if any(word.startswith("-") for word in wanted):
+            return None
+        for target in wanted or ["modules"]:
+            if target not in self.targets:
+                return f"there is no target {target}"
+            for name, value in variables.items():
+                reason = self.refuses(target, name, value)
+                if reason:
+                    return reason
+            if target not in self.run and not known_as(f"make {target}"):
+                return f"no check runs make {target}"
+        for one, other in (("SIGN_KEY", "SIGN_CERT"), ("SIGN_CERT", "SIGN_KEY")):
+            if one in variables and other not in variables:
+                return f"{one} without {other}"
+        return ""
+
+
+make = Make()
 
 
 def cover_of(command, prompt):
@@ -184,8 +269,8 @@ def cover_of(command, prompt):
         return "captured.txt"
     if known_as(command):
         return known_as(command)
-    if target_of(command):
-        return "Makefile"
+    if make.why_not(command) is not None:
+        return "Makefile" if not make.why_not(command) else None
     script = re.fullmatch(r"(?:[A-Z_]+=(?:\"[^\"]*\"|\S+) )*(scripts/\S+\.(?:sh|py))\b.*", command)
     if script and (top / script[1]).exists() and script[1].split("/")[1] in callers:
         return script[1]
@@ -234,7 +319,9 @@ def check(kind, lines, where):
         if kind == "sh" or prompt:
             cover = cover_of(line if kind == "sh" else prompt[2], prompt[1] if prompt else "")
             if not cover:
-                problems.append(f"{where}: no test runs: {line.strip()}")
+                reason = make.why_not(re.sub(r"\s+# .*", "", prompt[2] if prompt else line).strip())
+                problems.append(f"{where}: no test runs: {line.strip()}"
+                                f"{' (' + reason + ')' if reason else ''}")
             covers.add(str(cover))
         else:
             form = shape(re.sub(r"\s*\.\.\.$", "", line))
@@ -251,7 +338,8 @@ def check_included(path, where):
         problems.append(f"{where}: no {path}")
     elif path.suffix in (".c", ".h", ""):
         stem = path.stem
-        in_kbuild = any(re.search(rf"\b{stem}\.o\b", text) for text in sources["make"].texts.values())
+        in_kbuild = any(re.search(rf"\b{stem}\.o\b", text)
+                        for text in sources["make"].texts.values())
         included = any(f'#include "{path.name}"' in text for text in sources["c"].texts.values())
         if path.name not in ("Kbuild", "Makefile") and not in_kbuild and not included:
             problems.append(f"{where}: nothing compiles {path.name}")

@@ -52,6 +52,23 @@ defect code README.md 's/^static struct pcpuref users;$/static struct pcpuref us
 defect kbuild README.md 's/^obj-m := template.o$/obj-m := other.o/' "no source has this make code"
 defect target README.md 's/^make demo /make film /' "no test runs: make film"
 defect variable README.md 's/^make stress SECS=60/make stress SECONDS=60/' "no test runs: make stress"
+defect variable_of_another README.md 's/^make stress SECS=60/make kunit SECS=60 /' \
+	"no test runs: make kunit SECS=60"
+defect variable_passed_nowhere Documentation/performance.rst 's/make bench-native /&KERNEL=nonsense-99 /' \
+	"no KERNEL=nonsense-99"
+defect kernel README.md 's/^make selftest KERNEL=6.1 /make selftest KERNEL=6.2 /' "no KERNEL=6.2"
+defect kernel_of_another_target README.md 's/^make selftest KERNEL=6.1 /make demo KERNEL=kasan /' \
+	"no KERNEL=kasan"
+defect uml README.md 's/^make kunit UML=smp /make kunit UML=smtp /' "no UML=smtp"
+defect uml_of_another_target README.md 's/^make kunit UML=smp /make kunit-tree UML=clang /' "no UML=clang"
+defect cell Documentation/kernels.rst 's/CELLS="6.1-i386 uml-smp"/CELLS="6.1-i386 uml-smtp"/' \
+	"no CELLS=uml-smtp"
+defect seconds README.md 's/^make stress SECS=60/make stress SECS=1m/' "no SECS=1m"
+defect key_alone Documentation/install.rst 's/ SIGN_CERT=MOK\.der$//' \
+	"SIGN_KEY without SIGN_CERT"
+defect not_in_any_check scripts/full-check.sh '/^make matrix$/d' "no check runs make matrix"
+defect not_in_the_ci .ci/run '/^counts 1: make demo$/d' "no check runs make demo"
+defect by_hand CONTRIBUTING.md 's/are run by hand/are run/' "CONTRIBUTING.md has not"
 defect script Documentation/debug-kernels.rst 's,scripts/debug-check.sh kcsan,scripts/debug.sh kcsan,' \
 	"no test runs: scripts/debug.sh kcsan"
 defect command Documentation/install.rst 's/^  dkms add \.$/  dkms ad ./' "no test runs: dkms ad ."
