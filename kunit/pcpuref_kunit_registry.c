@@ -894,7 +894,7 @@ static void come_and_go(struct helper *h)
 			h->wrong++;
 			continue;
 		}
-		h->hits++;
+		WRITE_ONCE(h->hits, h->hits + 1);
 		WRITE_ONCE(h->result, id_of(c[i]));
 		/* Slower than a walk, which otherwise would have no end. */
 		udelay(PACE);
@@ -969,7 +969,7 @@ static void pcpuref_registry_test_walk_storm(struct kunit *test)
 /* A number is looked up whose reference is just about to go, or has gone. */
 static void pcpuref_registry_test_inspect_storm(struct kunit *test)
 {
-	unsigned long end = jiffies + 3 * STORM, found = 0, gone = 0;
+	unsigned long end = jiffies + 3 * STORM, found = 0, gone = 0, then = 0, now;
 	long *counts = kunit_kcalloc(test, nr_cpu_ids, sizeof(*counts), GFP_KERNEL);
 	struct helper *h = start_coming_and_going(test);
 	struct pcpuref_info info;
@@ -984,10 +984,18 @@ static void pcpuref_registry_test_inspect_storm(struct kunit *test)
 			KUNIT_EXPECT_STREQ(test, info.name, OURS);
 			KUNIT_EXPECT_LE(test, info.count, 1);
 		}
-		if (last && last != id)
-			gone += !pcpuref_inspect_id(last, &info, NULL);
-		if (!last || found % 64 == 0)
+		now = READ_ONCE(h->hits);
+		if (!last) {
 			last = id;
+			then = now;
+		} else if (now > then + 2 * COMERS) {
+			/* There is another one in its place by now. */
+			KUNIT_EXPECT_FALSE(test, pcpuref_inspect_id(last, &info, NULL));
+			gone++;
+			last = 0;
+		} else if (pcpuref_inspect_id(last, &info, NULL)) {
+			KUNIT_EXPECT_EQ(test, info.id, last);
+		}
 		schedule_timeout_uninterruptible(found & 1);
 	}
 	KUNIT_EXPECT_TRUE(test, helper_stop(h));
