@@ -37,30 +37,6 @@ for a; do
 	esac
 done
 
-# in_root ROOT COMMAND...: run it in that system, where the cache and the modules are in
-# the place that they have here. The mounts are seen by the command only.
-in_root()
-{
-	_root=$1
-	shift
-	[ -n "$_root" ] || {
-		"$@"
-		return
-	}
-	# shellcheck disable=SC2016 # the inner shell's
-	unshare -rm sh -c '
-		set -e
-		root=$1 cache=$2 out=$3
-		shift 3
-		for d in /dev /proc "$cache" "$out"; do
-			mkdir -p "$root$d"
-			mount --rbind "$d" "$root$d"
-		done
-		mkdir -p "$root/tmp"
-		PATH=/usr/bin exec /usr/sbin/chroot "$root" "$@"
-	' sh "$_root" "$cache" "$out" "$@"
-}
-
 mkdir -p "$out"
 exec 8>"$out/.lock"
 flock 8
@@ -99,7 +75,7 @@ find "$out" -name '*.ko' -exec rm -f {} +
 # shellcheck disable=SC2086 # a list of words
 set -- -C "$kdir" M="$out" PCPUREF_SUBDIRS="$subdirs" ${BUILD_VARS:-} $vars
 rc=0
-in_root "${BUILD_ROOT:-}" make "$@" -j"$(nproc)" modules \
+in_root "${BUILD_ROOT:-}" "$out" make "$@" -j"$(nproc)" modules \
 	>"$out/build.log" 2>&1 8>&- || rc=$?
 
 problems=$(grep -E 'warning:|WARNING:|[Ee]rror:|\*\*\*' "$out/build.log" |

@@ -286,6 +286,63 @@ fetch()
 	rm -rf "$_debs"
 }
 
+# unpacked_system NAME TREE PACKAGE...: a folder of the cache with packages of that apt tree
+# and all that they need; it is left in $root. No script of a package is run.
+unpacked_system()
+{
+	root=$cache/$1
+	(
+		lock "$1"
+		if [ -e "$root/.complete" ] && [ -z "${PCPUREF_REFRESH:-}" ]; then
+			exit 0
+		fi
+		apt_tree "$2"
+		shift 2
+		rm -rf "$root"
+		_tmp=$root.tmp.$$
+		mkdir -p "$_tmp/debs/partial"
+		say "fetching $* and what they need"
+		in_tree apt-get -q -y --no-install-recommends --download-only \
+			-o Dir::Cache::archives="$_tmp/debs" install "$@" \
+			>"$_tmp/log" 2>&1 9>&- || {
+			tail -n 5 "$_tmp/log" >&2
+			die "cannot fetch it (PCPUREF_REFRESH=1 reads the package lists anew)"
+		}
+		for _p in "$_tmp"/debs/*.deb; do
+			dpkg -x "$_p" "$_tmp"
+		done
+		rm -rf "$_tmp/debs"
+		: >"$_tmp/.complete"
+		mv "$_tmp" "$root"
+	) || exit 1
+}
+
+# in_root ROOT FOLDER COMMAND...: run it in such a system, where the cache and FOLDER are in
+# the place that they have here; without ROOT, in this one. The mounts are seen by the
+# command only.
+in_root()
+{
+	_root=$1
+	_folder=$2
+	shift 2
+	[ -n "$_root" ] || {
+		"$@"
+		return
+	}
+	# shellcheck disable=SC2016 # the inner shell's
+	unshare -rm sh -c '
+		set -e
+		root=$1 cache=$2 folder=$3
+		shift 3
+		for d in /dev /proc "$cache" "$folder"; do
+			mkdir -p "$root$d"
+			mount --rbind "$d" "$root$d"
+		done
+		mkdir -p "$root/tmp"
+		PATH=/usr/bin exec /usr/sbin/chroot "$root" "$@"
+	' sh "$_root" "$cache" "$_folder" "$@"
+}
+
 # deps PACKAGE: names of what it depends on, one a line.
 deps()
 {

@@ -93,34 +93,11 @@ esac
 # libc than the machine has; its folder is left in $root.
 build_root()
 {
-	root=$cache/root-trixie-1
-	(
-		lock root-trixie
-		if [ -e "$root/.complete" ] && [ -z "${PCPUREF_REFRESH:-}" ]; then
-			exit 0
-		fi
-		apt_tree trixie-release
-		rm -rf "$root"
-		_tmp=$root.tmp.$$
-		mkdir -p "$_tmp/debs/partial"
-		say "fetching a system with gcc 14 (70 MB)"
-		in_tree apt-get -q -y --no-install-recommends --download-only \
-			-o Dir::Cache::archives="$_tmp/debs" install \
-			bash coreutils dash diffutils findutils gcc grep libelf1t64 \
-			libssl3t64 make mawk pahole perl-base sed \
-			>"$_tmp/log" 2>&1 9>&- || {
-			tail -n 5 "$_tmp/log" >&2
-			die "cannot fetch it (PCPUREF_REFRESH=1 reads the package lists anew)"
-		}
-		for p in "$_tmp"/debs/*.deb; do
-			dpkg -x "$p" "$_tmp"
-		done
-		rm -rf "$_tmp/debs"
-		# As the package's own script would do.
-		ln -s mawk "$_tmp/usr/bin/awk"
-		: >"$_tmp/.complete"
-		mv "$_tmp" "$root"
-	) || exit 1
+	unpacked_system root-trixie-1 trixie-release \
+		bash coreutils dash diffutils findutils gcc grep libelf1t64 \
+		libssl3t64 make mawk pahole perl-base sed
+	# As the package's own script would do.
+	ln -sfn mawk "$root/usr/bin/awk"
 }
 
 root=
