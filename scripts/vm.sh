@@ -11,8 +11,8 @@
 # BOOT_TIMEOUT (seconds until its task has to have begun, 300),
 # LIVE=1 (show what the guest's task prints while it runs),
 # VM_APPEND (more kernel parameters), QEMU_ARGS (more for QEMU), ICOUNT=1 (a
-# clock that goes on by one ns for each instruction, of all CPUs); VM_QEMU and
-# VM_CONSOLE as stock-kernel.sh gives them.
+# clock that goes on by one ns for each instruction, of all CPUs), THREAD=single (CPUs
+# that are emulated take turns); VM_QEMU and VM_CONSOLE as stock-kernel.sh gives them.
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -57,7 +57,7 @@ kvm_works()
 	[ "$(cat "$_told")" = yes ]
 }
 
-accel="-accel tcg,thread=multi"
+accel="-accel tcg,thread=${THREAD:-multi}"
 if [ -n "${ICOUNT:-}" ]; then
 	accel="-accel tcg,thread=single -icount shift=0,sleep=off"
 elif kvm_works; then
