@@ -29,6 +29,7 @@ import sys
 top = pathlib.Path(__file__).resolve().parent.parent
 docs = top / "Documentation"
 captured = docs / "captured.txt"
+captured_by = "".join(p.read_text() for p in sorted(top.glob("scripts/captured*.sh")))
 known = docs / "commands.txt"
 problems = []
 
@@ -46,11 +47,13 @@ def shape(line):
         line = re.sub(r"mode=[?a-z]+->[?a-z]+", "mode=M", line)
         line = re.sub(r"count=(\?|-?\d+ shared=-?\d+ percpu=-?\d+) ", "count=N ", line)
         line = re.sub(r"cpu=-?\d+ task=\S+", "cpu=N task=T", line)
-    # The flags of a line of the trace, the bars of a histogram and of a counter.
+    # The task of a line of the trace and its flags, the bars of a histogram and of a counter.
+    line = re.sub(r"^\S+-\d+ +(\[\d+\])", r"T \1", line)
     line = re.sub(r"(\[\d+\]) [a-zA-Z.#0-9]{4,6} ", r"\1 F ", line)
     line = re.sub(r"([*@|=])\1*( *\|)?", r"\1", line)
     line = re.sub(r"\bpercpu=-\d", "percpu=0", line)
     line = re.sub(r"-?\d+(\.\d+)?", "N", line)
+    line = re.sub(r"\[NK?, NK?\)", "[N, N)", line)
     return re.sub(r"\s+", " ", line).strip()
 
 
@@ -71,7 +74,7 @@ def write(logs):
             # No path of the machine that it was built on.
             line = re.sub(r" at /\S+", " at ...", line)
             form = shape(line)
-            if len(form) > 2 and not noise.search(line) and form not in seen:
+            if len(form) > 1 and not noise.search(line) and form not in seen:
                 seen.add(form)
                 out.append(line.rstrip())
     captured.write_text("SPDX-License-Identifier: GPL-2.0-only\n\n"
@@ -344,7 +347,7 @@ def check_included(path, where):
         if path.name not in ("Kbuild", "Makefile") and not in_kbuild and not included:
             problems.append(f"{where}: nothing compiles {path.name}")
         return path.relative_to(top)
-    elif not re.search(rf"\b{path.name}\b", (top / "scripts/captured.sh").read_text()):
+    elif not re.search(rf"\b{path.name}\b", captured_by):
         problems.append(f"{where}: nothing captures {path.name}")
     return path.name
 

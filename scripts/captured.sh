@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # captured.sh: capture anew the output that README.md and Documentation/ show, on a stock
-# 6.12. Runs the demo, the demo of a stuck reference, the traps, and a machine in which
-# the commands of the documents are run (guest-captured.sh). Writes traps-captured.txt and
-# lives.svg, which documents include, and captured.txt: one line of each form that was
+# 6.12. Runs the demo, the demo of a stuck reference, the traps, a machine in which the
+# commands of the documents are run (guest-captured.sh), and one for trace-cmd, bpftrace, drgn
+# and crash (captured-tools.sh). Writes traps-captured.txt and lives.svg, which documents include, and captured.txt: one line of each form that was
 # printed. check-blocks.py, a part of "make lint", compares the documents with it.
 
 set -eu
@@ -55,6 +55,8 @@ done
 grep -qx 'pcpuref-captured: end' "$work/machine" ||
 	die "not all commands were run, see $work/machine"
 
+"$top/scripts/captured-tools.sh" "$work/modules" "$work/tools" "$work/dump"
+
 for what in demo demo-stuck traps; do
 	say "running: $what"
 	"$top/scripts/$what.sh" >"$work/$what" 2>"$work/$what.err" ||
@@ -76,5 +78,5 @@ LIVES_OPTIONS="--limit 14" "$top/scripts/lives.sh" "$works/demo-stuck-6.12/conso
 cp "$works/demo-stuck-6.12/lives.svg" "$docs/lives.svg"
 
 "$docs/check-blocks.py" --write "$work/machine" "$work/demo" "$work/demo-stuck" \
-	"$works/traps-6.12/logs/pcpuref" "$work/nm"
+	"$works/traps-6.12/logs/pcpuref" "$work/nm" "$work/tools" "$work/dump"
 "$docs/check-blocks.py"

@@ -21,7 +21,7 @@ cd "$top"
 # What Sphinx reads: the pages, and one that is generated.
 rm -rf "$out/src"
 mkdir "$out/src"
-cp -R Documentation samples selftests pcpuref*.h "$out/src/"
+cp -R Documentation samples scripts selftests pcpuref*.h "$out/src/"
 
 # section TITLE: the head of the comments that follow.
 section()

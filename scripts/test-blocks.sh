@@ -75,6 +75,7 @@ defect command Documentation/install.rst 's/^  dkms add \.$/  dkms ad ./' "no te
 defect output README.md 's/ is stuck: killed / is stuck, killed /' "not captured: [   15.649214] pcpuref_watch"
 defect field Documentation/debugging.rst 's/ state=dying count=1 shared/ state=dying total=1 shared/' \
 	"not captured: "
+defect tool_output Documentation/debugging.rst 's/^   => kill_live /   => kill_it /' "not captured: => kill_it"
 defect session_command Documentation/debugging.rst 's/^   # cat refs$/   # cat references/' \
 	"no test runs: # cat references"
 defect printed_anew Documentation/captured.txt 's/ is stuck: killed / is stuck since its kill /' \
