@@ -23,8 +23,17 @@ if [ -w $leaks ]; then
 		sleep 6
 		echo scan >$leaks
 	done
-	if [ -s $leaks ]; then
-		cat $leaks
+	# Its size is 0 whatever is in it.
+	cat $leaks >/tmp/leaks
+	if [ -s /tmp/leaks ]; then
+		# As many as show what kinds there are.
+		awk '/^unreferenced/ { n++ } n <= 20' /tmp/leaks
+		echo "$(grep -c '^unreferenced' /tmp/leaks) objects in all; by their size and caller:"
+		awk '/^unreferenced/ { size = $0; sub(/.*size /, "", size); sub(/\).*/, "", size) }
+			/^ *backtrace/ { frames = 3; trace = "" }
+			frames && !/backtrace/ && NF { trace = trace " " $NF; frames--
+				if (!frames) kinds[size " bytes:" trace]++ }
+			END { for (k in kinds) print kinds[k], "of", k }' /tmp/leaks
 		fault "memory was leaked"
 	fi
 elif [ "$FLAVOUR" = kasan ]; then
