@@ -7,6 +7,7 @@
 #include <linux/export.h>
 #include <linux/init.h>
 #include <linux/kernel.h>
+#include <linux/kmemleak.h>
 #include <linux/module.h>
 #include <linux/notifier.h>
 #ifdef CONFIG_PCPUREF_REPLACES_PERCPU_REF
@@ -46,8 +47,11 @@ static bool leave_behind(struct pcpuref_data *d, const struct pcpuref_client *cl
 	}
 	raw_spin_unlock_irqrestore(&d->lock, flags);
 
-	if (left)
+	if (left) {
 		__pcpuref_misuse_left(&info, named);
+		/* Reported already, and the counters and the client hang on it. */
+		kmemleak_not_leak(d);
+	}
 	return left;
 }
 
