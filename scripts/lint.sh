@@ -89,6 +89,7 @@ result shellcheck
 	Documentation/check-api.sh
 	Documentation/check-blocks.py
 	Documentation/check-reference.sh
+	Documentation/check-scripts.sh
 	Documentation/check-machine.py
 } >"$work/out" 2>&1 || :
 result documentation

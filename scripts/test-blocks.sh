@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # test-blocks.sh: check-blocks.py accepts the documents as they are, and finds each kind
-# of block that no test covers. Prints KTAP.
+# of block that no test covers; check-scripts.sh finds a script that no page tells of.
+# Prints KTAP.
 #
 # shellcheck disable=SC2016 # backquotes of Markdown, variables of other scripts
 
@@ -21,11 +22,12 @@ mkdir "$work/tree"
 } | tar -C "$top" -cf - -T - | tar -C "$work/tree" -xf -
 cd "$work/tree"
 
-# says NAME WANTED: of what check-blocks.py says; "" if nothing
+# says NAME WANTED: of what $check says; "" if nothing
+check="check-blocks.py"
 says()
 {
 	_why=
-	if Documentation/check-blocks.py >"$work/out" 2>&1; then
+	if Documentation/"$check" >"$work/out" 2>&1; then
 		[ -z "$2" ] || _why="it is accepted"
 	elif [ -z "$2" ] || ! grep -qF "$2" "$work/out"; then
 		_why=$(head -n 5 "$work/out")
@@ -89,6 +91,12 @@ defect test_gone scripts/test-dkms.sh 's/does dkms add "$top"/does dkms add "$he
 	"scripts/test-dkms.sh has not"
 defect nothing_to_cover Documentation/install.rst '/^  dkms remove /d' "commands.txt: no document has dkms remove"
 defect figure Documentation/choosing.rst 's/0\.55 ns/0.57 ns/' "choosing.rst: 0.57 ns is not"
+
+check="check-scripts.sh"
+says scripts_as_they_are ""
+defect script_without_row Documentation/testing.rst 's/``steps\.sh``, //' "does not say what steps.sh is for"
+defect row_without_script Documentation/testing.rst 's/``steps\.sh``, /&``stairs.sh``, /' "there is no stairs.sh"
+defect lines Documentation/testing.rst 's/[0-9]* lines in all/7000 lines in all/' "says \"7000 lines in all\""
 
 echo "1..$number"
 [ "$failures" -eq 0 ]
