@@ -48,7 +48,7 @@ unlock
 
 rm -rf "$work/own" "$work/tree" "$work/installed"
 mkdir "$work/own"
-(cd "$top" && git ls-files -z | xargs -0 cp --parents -t "$work/own")
+tree_files | tar -C "$top" -cf - -T - | tar -C "$work/own" -xf -
 
 say "building: make -C selftests"
 make -C "$work/own/selftests" KDIR="$KDIR" -j"$(nproc)" >"$work/own.log" 2>&1 6>&- || {
