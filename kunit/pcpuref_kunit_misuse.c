@@ -707,6 +707,7 @@ static void pcpuref_misuse_test_exit_twice(struct kunit *test)
 	pcpuref_exit(&c->ref);
 #ifdef CONFIG_TRACEPOINTS
 	/* Suites that share a core can have used up what the limit of such lines lets through. */
+	kunit_log_show();
 	if (!atomic_read(&suite.notices)) {
 		msleep(jiffies_to_msecs(DEFAULT_RATELIMIT_INTERVAL) + 100);
 		pcpuref_exit(&c->ref);

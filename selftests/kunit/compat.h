@@ -98,6 +98,7 @@ static inline void kunit_log_show(void)
 		kunit_log.probe(kunit_log.data, kunit_log.line, len);
 }
 
+#define kunit_log_show			kunit_log_show
 #define register_trace_console(probe, data)	kunit_log_register(probe, data)
 #define unregister_trace_console(probe, data)	kunit_log_unregister(probe, data)
 
