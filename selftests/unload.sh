@@ -83,20 +83,19 @@ for mode in late late_tasks; do
 	name=core_waits_for_${what}_G14
 	mark
 	why=$(load pcpuref) || :
-	[ -n "$why" ] || why=$(load pcpuref_test_unload mode=$mode) || {
-		case $why in
-		*[Nn]ot\ supported*)
-			skip "$name" "this kernel is preemptible and has no RCU-tasks"
-			unload pcpuref || :
-			continue
-			;;
-		esac
-	}
+	[ -n "$why" ] || why=$(load pcpuref_test_unload mode=$mode) || :
 	[ -n "$why" ] || why=$(load pcpuref_test_delay what=$what) || :
-	if [ -n "$why" ]; then
+	case $why in
+	*[Nn]ot\ supported*)
+		skip "$name" "this kernel has no RCU-tasks"
+		unload_all
+		continue
+		;;
+	?*)
 		not_ok "$name" "$why$(take_slice)"
 		continue
-	fi
+		;;
+	esac
 	rm -f "$tmp/gone" "$tmp/left"
 	end_the_delay &
 	why=$(unload pcpuref_test_unload && unload pcpuref) || :

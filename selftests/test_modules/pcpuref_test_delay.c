@@ -106,6 +106,9 @@ static int __init delay_init(void)
 	}
 	if (strcmp(what, "tasks"))
 		return -EINVAL;
+	/* Then they are grace periods of RCU, which this does not make late. */
+	if (!IS_ENABLED(CONFIG_TASKS_RCU))
+		return -EOPNOTSUPP;
 	thread = kthread_run(stay_awake, NULL, "pcpuref_delay");
 	return PTR_ERR_OR_ZERO(thread);
 }
