@@ -10,17 +10,31 @@ static void hello_release(struct pcpuref *ref)
 	pr_info("hello: the last user is gone\n");
 }
 
+/* What each user does, on any CPU. Here there is only one. */
+static void hello_use(void)
+{
+	if (!pcpuref_tryget_live(&users))	/* enter, if hello_exit() has not begun */
+		return;
+	pr_info("hello: used\n");
+	pcpuref_put(&users);			/* leave */
+}
+
 static int __init hello_init(void)
 {
-	return pcpuref_init(&users, hello_release, 0, GFP_KERNEL);
+	int err = pcpuref_init(&users, hello_release, 0, GFP_KERNEL);
+
+	if (!err)
+		hello_use();
+	return err;
 }
 
 static void __exit hello_exit(void)
 {
-	if (pcpuref_tryget_live(&users))	/* each user: one to enter, */
-		pcpuref_put(&users);		/* one to leave */
-
-	pcpuref_kill_and_wait(&users);		/* nobody enters; all have left */
+	/*
+	 * From now on nobody enters. When this returns all have left, and hello_release()
+	 * has returned: so pcpuref_barrier() is not needed.
+	 */
+	pcpuref_kill_and_wait(&users);
 	pcpuref_exit(&users);
 }
 

@@ -51,7 +51,7 @@ defect unknown_kind README.md 's/^```sh$/```bash/' "a block of kind bash"
 defect no_language README.md 's/^```console$/```/' "a block of no kind"
 defect code README.md 's/^static struct pcpuref users;$/static struct pcpuref user;/' \
 	"no source has this c code"
-defect kbuild README.md 's/^obj-m := template.o$/obj-m := other.o/' "no source has this make code"
+defect kbuild README.md 's/^obj-m := pcpuref_hello.o$/obj-m := other.o/' "no source has this make code"
 defect target README.md 's/^make demo /make film /' "no test runs: make film"
 defect variable README.md 's/^make stress SECS=60/make stress SECONDS=60/' "no test runs: make stress"
 defect variable_of_another README.md 's/^make stress SECS=60/make kunit SECS=60 /' \

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# test-install.sh [KERNEL]: "make install" into a folder, for a stock kernel; a client
-# that is copied out of the sources is built against what is there; "make uninstall".
-# Nothing else may be touched. Prints KTAP; the last line counts.
+# test-install.sh [KERNEL]: "make install" into a folder, for a stock kernel; clients
+# that are copied out of the sources and of README are built against what is there; "make
+# uninstall". Nothing else may be touched. Prints KTAP; the last line counts.
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -17,7 +17,7 @@ work_dir "install-${1:-6.12}"
 # shellcheck disable=SC2154 # by work_dir
 cd "$work"
 # The sources of an earlier run stay: only what changed is compiled.
-rm -rf root client client-docs
+rm -rf root client client-docs client-readme
 mkdir -p root sources
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -115,6 +115,21 @@ _why=
 make -C client-docs KDIR="$KDIR" modules >log 2>&1 || _why=$(tail -n 20 log)
 verdict client_of_two_lines "$_why$(crcs_agree client-docs/template.ko "$dev/Module.symvers")"
 
+# README's client and its Kbuild, as they stand there.
+block()
+{
+	awk -v kind="$1" '$0 == "```" kind { n++ }
+		/^```$/ { inside = 0 }
+		inside
+		$0 == "```" kind && n == 1 { inside = 1 }' "$top/README.md"
+}
+mkdir client-readme
+block c >client-readme/pcpuref_hello.c
+block make | sed "s,/lib/modules/,$work/root&," >client-readme/Kbuild
+_why=
+make -C "$KDIR" M="$work/client-readme" modules >log 2>&1 || _why=$(tail -n 20 log)
+verdict client_of_readme "$_why$(crcs_agree client-readme/pcpuref_hello.ko "$dev/Module.symvers")"
+
 # Without the symbols there are none: the check before is one that can fail.
 mv "$dev/Module.symvers" kept
 rm -f client/template.ko client/Module.symvers
@@ -151,8 +166,9 @@ void shim_get(void);
 void shim_get(void) { percpu_ref_get(&ref); percpu_ref_exit(&ref); }
 MODULE_LICENSE("GPL");
 END
+# As README says: two lines of a client, and the one for drivers.
 {
-	sed '/^obj-m/d' client/Kbuild
+	grep '^PCPUREF\|^KBUILD_EXTRA_SYMBOLS' client/Kbuild
 	# shellcheck disable=SC2016 # make's
 	echo 'include $(PCPUREF)/compat/Kbuild.include'
 	echo 'obj-m := shim.o'
