@@ -3,7 +3,7 @@
 #
 # test-install.sh [KERNEL]: "make install" into a folder, for a stock kernel; clients
 # that are copied out of the sources and of README are built against what is there; "make
-# uninstall". Nothing else may be touched. Prints KTAP; the last line counts.
+# uninstall"; "make clean". Nothing else may be touched. Prints KTAP; the last line counts.
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -17,14 +17,14 @@ work_dir "install-${1:-6.12}"
 # shellcheck disable=SC2154 # by work_dir
 cd "$work"
 # The sources of an earlier run stay: only what changed is compiled.
-rm -rf root client client-docs client-readme
+rm -rf root client client-docs client-readme built
 mkdir -p root sources
 PATH=$PATH:/usr/sbin:/sbin
 
 # A copy, as git has it, since the checkout stays clean. Times are kept for make.
 (cd "$top" && find . -name '.?*' -prune -o -type f \( -name '*.[chS]' ! -name '*.mod.c' \
-	-o -name Kbuild -o -name Makefile -o -path './compat/*' \) -print) |
-	tar -C "$top" -cf - -T - | tar -C sources -xf -
+	-o -name Kbuild -o -name Makefile -o -path './compat/*' \) -print) | sort >copied
+tar -C "$top" -cf - -T copied | tar -C sources -xf -
 
 in_sources()
 {
@@ -194,6 +194,21 @@ for m in pcpuref watch/pcpuref_watch holders/pcpuref_holders; do
 done
 verdict sign "$_why"
 
+# In another folder, and from there away; what is in the first one is said to be another.
+_why=
+other=$lib/extra/ours
+in_sources DESTDIR=../root INSTALL_MOD_DIR=extra/ours install || _why=$(tail -n 20 log)
+grep -q "NOTE: .*/$mods/pcpuref.ko.* is another one" log || _why="$_why nothing said of two;"
+for m in pcpuref watch/pcpuref_watch holders/pcpuref_holders; do
+	set -- "$other/$m".ko*
+	[ -s "$1" ] || _why="$_why no $m;"
+done
+in_sources DESTDIR=../root INSTALL_MOD_DIR=extra/ours uninstall || _why="$_why $(tail -n 20 log)"
+[ ! -e "$lib/extra" ] || _why="$_why left: $(find "$lib/extra")"
+set -- "$mods"/pcpuref.ko*
+[ -s "$1" ] || _why="$_why that in the first folder is gone"
+verdict install_mod_dir "$_why"
+
 # Where there is a kernel, its files stay, and modules.dep is made anew.
 mkdir "$lib/kernel"
 echo kernel/other.ko >"$lib/modules.order"
@@ -210,6 +225,35 @@ _why=$(uninstall)
 _left=$(find root -mindepth 1)
 [ -z "$_left" ] || _why="$_why left: $_left"
 verdict uninstall "$_why"
+
+# By name alone, in the /lib/modules of a copy of this machine that has no other kernel.
+_why=
+cat >by-name <<'END'
+lib=/lib/modules/$1
+mkdir -p "$lib"
+ln -s "$2" "$lib/build"
+: >"$lib/modules.order"
+make -C "$3" KERNELRELEASE="$1" install
+modprobe -S "$1" --show-depends pcpuref_watch | grep "^insmod $lib/updates/pcpuref/pcpuref\.ko"
+cmp "$3/Module.symvers" "$lib/pcpuref/Module.symvers"
+make -C "$3" KERNELRELEASE="$1" uninstall
+find "$lib" -name '*pcpuref*' | sed 's/^/left: /'
+END
+"$top/scripts/in-copy.sh" sh -eu "$work/by-name" "$RELEASE" "$KDIR" "$work/sources" >log 2>&1 ||
+	_why=$(tail -n 20 log)
+_why="$_why$(grep '^left: ' log || :)"
+verdict by_name "$_why"
+
+# In a copy, so that the next run compiles only what changed.
+_why=
+cp -a sources built
+make -C built KDIR="$KDIR" clean >log 2>&1 || _why=$(tail -n 20 log)
+(cd built && find . -type f -print) | sort >left
+_why="$_why$(comm -13 copied left | sed 's/^/is left: /')"
+_why="$_why$(comm -23 copied left | sed 's/^/is gone: /')"
+[ -n "$(find sources -name 'pcpuref.ko')" ] || _why="$_why nothing was built;"
+verdict clean "$_why"
+rm -rf built
 
 _why=
 [ -z "$(touched)" ] || _why="outside of DESTDIR: $(touched)"
