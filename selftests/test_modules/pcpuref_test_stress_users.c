@@ -35,6 +35,23 @@ void stress_put(struct stress_actor *a, struct stress_slot *s, struct stress_thi
 
 /* --- References --------------------------------------------------------------- */
 
+/*
+ * What is dying may be got by those who hold it, and a tryget asks no more. On a slow
+ * machine users can hold it by turns without end: after a while they let it go.
+ */
+static bool has_to_end(struct stress_slot *s)
+{
+	/* Pairs with the WRITE_ONCE() and smp_store_release() of all who write it. */
+	switch (READ_ONCE(s->state)) {
+	case DYING:
+	case LEAVING:
+	case WAITING:
+		return time_after(jiffies, READ_ONCE(s->since) + stress_patience * HZ / 4);
+	default:
+		return false;
+	}
+}
+
 static void check_held(struct stress_slot *s, struct stress_thing *o)
 {
 	if (READ_ONCE(o->magic) != STRESS_MAGIC)
@@ -57,7 +74,7 @@ static void use_held(struct stress_actor *a, struct stress_slot *s, struct stres
 	unsigned long nr = hold->nr;
 
 	check_held(s, o);
-	switch (dice % 8) {
+	switch (has_to_end(s) ? 7 : dice % 8) {
 	case 0:
 		stress_did(a, s, o, OP_GET);
 		o->kind->get(&o->ref, 1);
@@ -164,6 +181,8 @@ static void look_up(struct stress_actor *a, struct stress_slot *s, struct stress
 		goto got;
 	}
 
+	if (has_to_end(s))
+		goto out;
 	/* Pairs with the smp_store_release() of all who write it. */
 	stage = smp_load_acquire(&o->stage);
 	nr = get(a, s, o, dice >> 1, &live);
