@@ -39,17 +39,21 @@ said()
 }
 
 # backs_off TEXT LEAST: what is wrong with the times of the reports that contain it: the
-# first comes after a second, each other one when twice the time has passed. There are as many
-# as there was time for, but LEAST at least.
+# first comes after a second, the next ones 1, 2, 4 seconds after the one before, and so on.
+# There are as many as there was time for, but LEAST at least.
 backs_off()
 {
 	sed -n "s/.*$1: killed \([0-9]*\) s ago .*/\1/p" "$tmp/slice" | awk -v least="$2" '
-	BEGIN { due = 1 }
+	NR == 1 {
+		due = $1 < 1 ? 1 : $1
+		gap = 1
+	}
 	{
 		ages = ages " " $1
 		# Told in whole seconds, as of when the scan came by.
 		early = early || $1 + (NR > 1) < due
-		due *= 2
+		due += gap
+		gap *= 2
 	}
 	END {
 		if (early || NR < least)
