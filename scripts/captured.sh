@@ -3,9 +3,10 @@
 #
 # captured.sh: capture anew the output that README.md and Documentation/ show, on a stock
 # 6.12. Runs the demo, the demo of a stuck reference, the traps, a machine in which the
-# commands of the documents are run (guest-captured.sh), and one for trace-cmd, bpftrace, drgn
-# and crash (captured-tools.sh). Writes traps-captured.txt and lives.svg, which documents include, and captured.txt: one line of each form that was
-# printed. check-blocks.py, a part of "make lint", compares the documents with it.
+# commands of the documents are run (guest-captured.sh), and one for trace-cmd, bpftrace,
+# drgn and crash (captured-tools.sh). Writes traps-captured.txt and lives.svg, which
+# documents include, and captured.txt: one line of each form that was printed.
+# check-blocks.py, a part of "make lint", compares the documents with it.
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
