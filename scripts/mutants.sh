@@ -55,6 +55,15 @@ for name; do
 	cat "$work/found" >>"$work/list"
 done
 
+# The kinds of suites whose second word is where they run.
+with_place='^(kunit|selftest|debug)$'
+
+# place: of each suite on stdin its kind, and where it runs
+place()
+{
+	awk -v with_place="$with_place" '{ print $1, $1 ~ with_place ? $2 : "" }'
+}
+
 # run_suite KIND [WORD]...: in the copy. With a mutant a machine that hangs is soon given
 # up; without, several suites run in one.
 limit=900
@@ -148,9 +157,9 @@ row "" mutant breaks "caught by" "first failure" s
 # Suites that run in one machine are tried together.
 while read -r p; do
 	field "$p" Caught-by
-done <"$work/list" | awk '
+done <"$work/list" | awk -v with_place="$with_place" '
 	{
-		words = $1 ~ /^(kunit|selftest|debug)$/ ? 2 : 1
+		words = $1 ~ with_place ? 2 : 1
 		group = words == 2 ? $1 " " $2 : $1
 		if (!(group in all))
 			order[++n] = group
@@ -169,8 +178,7 @@ while read -r suite <&4; do
 	row "$verdict" control "" "$suite" "$why" "$secs"
 	count "$verdict" passed
 	[ "$verdict" = passed ] ||
-		echo "$suite" | awk '{ print $1, $1 ~ /^(kunit|selftest|debug)$/ ? $2 : "" }' \
-			>>"$work/broken"
+		echo "$suite" | place >>"$work/broken"
 done 4<"$work/controls"
 
 limit=60
@@ -184,8 +192,7 @@ while read -r p <&4; do
 	if ! patch -d "$tree" -p1 -F 0 --no-backup-if-mismatch -s -f <"$p" >"$out" 2>&1; then
 		verdict=error why="does not apply" secs=0
 		cp "$out" "$out.err"
-	elif echo "$suite" | awk '{ print $1, $1 ~ /^(kunit|selftest|debug)$/ ? $2 : "" }' |
-	     grep -q -x -F -f - "$work/broken"; then
+	elif echo "$suite" | place | grep -q -x -F -f - "$work/broken"; then
 		verdict=error why="the suite fails without it" secs=0
 	else
 		try "$suite"
