@@ -18,17 +18,28 @@ by hand        a comment before the block (".. by hand: WHY") says why no test c
 "..." stands for what was left out. Files that Sphinx includes have to be compiled or captured.
 Each figure with a unit in choosing.rst has to be one of performance.rst.
 A block of another kind, or of none, is an error; so is a line of commands.txt that covers
-nothing. With --write LOG..., writes captured.txt: one line of each form in the logs.
-With --list, tells what covers each block.
+nothing.
+
+--list                tells what covers each block
+--captured FILE       takes FILE in place of captured.txt
+--write FILE LOG...   only writes FILE: one line of each form in the logs
+--same FILE FILE      only says whether the lines of both have the same forms
 """
 
+import argparse
+import difflib
 import pathlib
 import re
 import sys
 
 top = pathlib.Path(__file__).resolve().parent.parent
 docs = top / "Documentation"
-captured = docs / "captured.txt"
+options = argparse.ArgumentParser()
+options.add_argument("--list", action="store_true")
+options.add_argument("--captured", type=pathlib.Path, default=docs / "captured.txt")
+options.add_argument("--write", nargs="+", type=pathlib.Path, metavar="FILE")
+options.add_argument("--same", nargs=2, type=pathlib.Path, metavar="FILE")
+options = options.parse_args()
 captured_by = "".join(p.read_text() for p in sorted(top.glob("scripts/captured*.sh")))
 known = docs / "commands.txt"
 problems = []
@@ -57,7 +68,7 @@ def shape(line):
     return re.sub(r"\s+", " ", line).strip()
 
 
-def write(logs):
+def write(to, logs):
     """One line of each form. Not what a report of the kernel has about registers and code,
     and what the machine itself prints."""
     noise = re.compile(r"\b(R[A-Z0-9]{2}|CR[0-9]|FS|CS|Code|EFLAGS|Modules linked in|Hardware "
@@ -66,10 +77,10 @@ def write(logs):
     seen = set()
     out = []
     for log in logs:
-        lines = pathlib.Path(log).read_text(errors="replace").splitlines()
+        lines = log.read_text(errors="replace").splitlines()
         if "pcpuref-guest: start" in lines:
             lines = lines[lines.index("pcpuref-guest: start"):]
-        out.append(f"== {pathlib.Path(log).name}")
+        out.append(f"== {log.name}")
         for line in lines:
             # No path of the machine that it was built on.
             line = re.sub(r" at /\S+", " at ...", line)
@@ -77,9 +88,18 @@ def write(logs):
             if len(form) > 1 and not noise.search(line) and form not in seen:
                 seen.add(form)
                 out.append(line.rstrip())
-    captured.write_text("SPDX-License-Identifier: GPL-2.0-only\n\n"
-                        "One line of each form that \"make captured\" has seen.\n\n" +
-                        "\n".join(out) + "\n")
+    to.write_text("SPDX-License-Identifier: GPL-2.0-only\n\n"
+                  "One line of each form that \"make captured\" has seen.\n\n" +
+                  "\n".join(out) + "\n")
+
+
+def different(first, second):
+    """Whether the lines of two files have other forms, which are told."""
+    forms = [[shape(line) + "\n" for line in path.read_text().splitlines()]
+             for path in (first, second)]
+    told = list(difflib.unified_diff(*forms, str(first), str(second)))
+    sys.stdout.writelines(told)
+    return bool(told)
 
 
 def files(*patterns):
@@ -137,7 +157,8 @@ makefile = (top / "Makefile").read_text()
 callers = makefile + "".join(p.read_text() for p in files("scripts/*.sh", "Documentation/*.sh",
                                                           ".ci/run"))
 callers += (top / ".ci/run").read_text()
-shapes = {shape(line) for line in captured.read_text().splitlines()} if captured.exists() else set()
+shapes = {shape(line) for line in options.captured.read_text().splitlines()} \
+    if options.captured.exists() else set()
 
 
 class Known:
@@ -407,9 +428,11 @@ def blocks_of_md(path):
             before = ""
 
 
-if sys.argv[1:2] == ["--write"]:
-    write(sys.argv[2:])
+if options.write:
+    write(options.write[0], options.write[1:])
     sys.exit()
+if options.same:
+    sys.exit(different(*options.same))
 
 count = 0
 by_hand = 0
@@ -428,7 +451,7 @@ for page in [*files("*.md"), *files("Documentation/*.rst"), *files("kunit/*.rst"
             problems.append(f"{place}: a block of {'kind ' + kind if kind else 'no kind'}: "
                             "make it a code-block of a kind that check-blocks.py names")
             cover = None
-        if "--list" in sys.argv:
+        if options.list:
             print(f"{place}\t{kind}\t{cover}")
 measured = (docs / "performance.rst").read_text()
 for figure in re.findall(r"\b[\d.]+ (?:ns|us|ms|bytes)\b", (docs / "choosing.rst").read_text()):
@@ -441,6 +464,6 @@ for problem in problems:
     print(f"check-blocks: {problem}")
 if count < 100:
     sys.exit(f"check-blocks: only {count} blocks: their form has changed")
-if "--list" in sys.argv:
+if options.list:
     print(f"{count} blocks, {by_hand} of them by hand")
 sys.exit(bool(problems))

@@ -1,23 +1,36 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# captured.sh: capture anew the output that README.md and Documentation/ show, on a stock
-# 6.12. Runs the demo, the demo of a stuck reference, the traps, a machine in which the
+# captured.sh [check]: capture anew the output that README.md and Documentation/ show, on a
+# stock 6.12. Runs the demo, the demo of a stuck reference, the traps, a machine in which the
 # commands of the documents are run (guest-captured.sh), and one for trace-cmd, bpftrace,
 # drgn and crash (captured-tools.sh). Writes traps-captured.txt and lives.svg, which
 # documents include, and captured.txt: one line of each form that was printed.
 # check-blocks.py, a part of "make lint", compares the documents with it.
+#
+# With "check" the sources stay as they are. Fails if something that a document shows is
+# not printed any more.
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/lib.sh
 . "$top/scripts/lib.sh"
 
+case $#,${1:-} in
+0,) check= ;;
+1,check) check=1 ;;
+*) die "usage: $0 [check]" ;;
+esac
 need_packages python3
 assignments=$("$top/scripts/stock-kernel.sh" 6.12)
 eval "$assignments"
 work_dir captured
 docs=$top/Documentation
+to=$docs
+if [ -n "$check" ]; then
+	to=$work/docs
+	mkdir -p "$to"
+fi
 
 # The machine of the documents.
 "$top/scripts/build-modules.sh" "$KDIR" "$work/build" samples samples/porting \
@@ -41,18 +54,11 @@ cp "$work/template/template.ko" "$work/modules/leaky/"
 "$top/scripts/initramfs.sh" "$work/initramfs" "$top/scripts/guest-captured.sh" \
 	"$work/modules:modules" "$work/selftests:selftests"
 
-# Emulated CPUs that run in parallel now and then trip over code that is patched while
-# they run it, as enabling a tracepoint does: see vm.sh.
-tries=3
+# CPUs that are emulated in parallel trip over code that is patched while they run it, as
+# enabling a tracepoint does: see vm.sh.
 say "booting: the commands of the documents"
-until TIMEOUT=900 "$top/scripts/vm.sh" "$IMAGE" "$work/initramfs" "$work/machine" quiet \
-	loglevel=1 log_buf_len=8M; do
-	tries=$((tries - 1))
-	if [ "$tries" -eq 0 ] || ! grep -q 'Oops: int3' "$work/machine"; then
-		die "the machine failed, see $work/machine"
-	fi
-	say "the emulator failed, trying again"
-done
+THREAD=single TIMEOUT=1800 "$top/scripts/vm.sh" "$IMAGE" "$work/initramfs" "$work/machine" \
+	quiet loglevel=1 log_buf_len=8M || die "the machine failed, see $work/machine"
 grep -qx 'pcpuref-captured: end' "$work/machine" ||
 	die "not all commands were run, see $work/machine"
 
@@ -73,11 +79,17 @@ done >"$work/nm"
 {
 	echo "# SPDX-License-Identifier: GPL-2.0-only"
 	sed '1{/^$/d}' "$work/traps"
-} >"$docs/traps-captured.txt"
+} >"$work/traps-captured.txt"
 LIVES_OPTIONS="--limit 14" "$top/scripts/lives.sh" "$works/demo-stuck-6.12/console.log" \
 	"make demo-stuck"
-cp "$works/demo-stuck-6.12/lives.svg" "$docs/lives.svg"
-
-"$docs/check-blocks.py" --write "$work/machine" "$work/demo" "$work/demo-stuck" \
-	"$works/traps-6.12/logs/pcpuref" "$work/nm" "$work/tools" "$work/dump"
-"$docs/check-blocks.py"
+"$docs/check-blocks.py" --write "$to/captured.txt" "$work/machine" "$work/demo" \
+	"$work/demo-stuck" "$works/traps-6.12/logs/pcpuref" "$work/nm" "$work/tools" "$work/dump"
+if [ -n "$check" ]; then
+	"$docs/check-blocks.py" --same "$docs/traps-captured.txt" "$work/traps-captured.txt"
+	"$docs/check-blocks.py" --captured "$to/captured.txt"
+	say "all that the documents show is printed still"
+else
+	cp "$work/traps-captured.txt" "$docs/traps-captured.txt"
+	cp "$works/demo-stuck-6.12/lives.svg" "$docs/lives.svg"
+	"$docs/check-blocks.py"
+fi

@@ -1,15 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# full-check.sh: what .ci/run has no time for. Static checks, all kernels, both debug
-# kernels with all suites and ten minutes of stress, all mutants, the suites in kernel
-# trees, the traps of percpu_ref, Linux itself on pcpuref. Takes hours, goes on after a
-# failure, and ends with a table and the sum.
+# full-check.sh: what .ci/run has no time for. All kernels, both debug kernels with all
+# suites and ten minutes of stress, all mutants, the suites in kernel trees, the traps of
+# percpu_ref, what documents show, drivers of a stock kernel and Linux itself on pcpuref.
+# Takes hours, goes on after a failure, and ends with a table and the sum.
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 exec "$top/scripts/steps.sh" -k <<'END'
-make static
 make matrix
 SECS=600 scripts/debug-check.sh stress blind
 make stress SECS=600
@@ -18,5 +17,7 @@ make kunit-tree
 make kunit-tree UML=smp
 make kselftest
 counts 1: make traps
+counts 1: scripts/captured.sh check
+make drop-in
 make drop-in-kernel
 END

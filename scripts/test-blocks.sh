@@ -22,17 +22,20 @@ mkdir "$work/tree"
 } | tar -C "$top" -cf - -T - | tar -C "$work/tree" -xf -
 cd "$work/tree"
 
-# says NAME WANTED: of what $check says; "" if nothing
+# says NAME WANTED [OPTION...]: of what $check says; "" if nothing
 check="check-blocks.py"
 says()
 {
+	_name=$1
+	_wanted=$2
+	shift 2
 	_why=
-	if Documentation/"$check" >"$work/out" 2>&1; then
-		[ -z "$2" ] || _why="it is accepted"
-	elif [ -z "$2" ] || ! grep -qF "$2" "$work/out"; then
+	if Documentation/"$check" "$@" >"$work/out" 2>&1; then
+		[ -z "$_wanted" ] || _why="it is accepted"
+	elif [ -z "$_wanted" ] || ! grep -qF "$_wanted" "$work/out"; then
 		_why=$(head -n 5 "$work/out")
 	fi
-	verdict "$1" "$_why"
+	verdict "$_name" "$_why"
 }
 
 # defect NAME FILE SED WANTED: one change of the tree, and what is said of it
@@ -91,6 +94,15 @@ defect test_gone scripts/test-dkms.sh 's/does dkms add "$top"/does dkms add "$he
 	"scripts/test-dkms.sh has not"
 defect nothing_to_cover Documentation/install.rst '/^  dkms remove /d' "commands.txt: no document has dkms remove"
 defect figure Documentation/choosing.rst 's/0\.55 ns/0.57 ns/' "choosing.rst: 0.57 ns is not"
+
+# As "captured.sh check" uses it.
+grep -v ' is stuck: killed ' Documentation/captured.txt >"$work/captured"
+says another_capture "not captured: [   15.649214] pcpuref_watch" --captured "$work/captured"
+traps=Documentation/traps-captured.txt
+sed 's/10s/11s/' $traps >"$work/later"
+says same_forms "" --same $traps "$work/later"
+sed 's/^  L6  oops: at /  L6  oops: in /' $traps >"$work/other"
+says other_forms "+LN oops: in free_percpu" --same $traps "$work/other"
 
 check="check-scripts.sh"
 says scripts_as_they_are ""
