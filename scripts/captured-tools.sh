@@ -35,10 +35,8 @@ debug_kernel()
 		mkdir "$work/deb"
 		say "fetching vmlinux with debug information (1 GB)"
 		cd "$work/deb"
-		in_tree apt-get -q download "linux-image-$RELEASE-dbg" >"$work/deb/log" 2>&1 9>&- || {
-			tail -n 5 "$work/deb/log" >&2
-			die "cannot fetch it (PCPUREF_REFRESH=1 reads the package lists anew)"
-		}
+		in_tree apt-get -q download "linux-image-$RELEASE-dbg" >log 2>&1 9>&- ||
+			not_fetched "$work/deb" "linux-image-$RELEASE-dbg"
 		dpkg --fsys-tarfile ./*.deb |
 			tar -xOf - "./usr/lib/debug/boot/vmlinux-$RELEASE" >"$vmlinux.tmp.$$"
 		mv "$vmlinux.tmp.$$" "$vmlinux"

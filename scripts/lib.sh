@@ -263,6 +263,15 @@ in_tree()
 		-o Acquire::Check-Valid-Until=false "$@"
 }
 
+# not_fetched DIR WHAT: why apt-get has not fetched WHAT into DIR, which has its log and is
+# taken away. Ends the shell.
+not_fetched()
+{
+	tail -n 5 "$1/log" >&2
+	rm -rf "$1"
+	die "cannot fetch $2 (PCPUREF_REFRESH=1 reads the package lists anew)"
+}
+
 # fetch DIR PACKAGE[=VERSION]...: unpack packages of the tree below DIR;
 # nothing is installed. Names are exact: apt takes a pattern for a regular
 # expression, and fetches half the archive.
@@ -275,11 +284,7 @@ fetch()
 		say "fetching $_p"
 		# Other libraries' downloads must not see our lock.
 		(cd "$_debs" && in_tree apt-get -q download "$_p") \
-			>"$_debs/log" 2>&1 9>&- || {
-			tail -n 5 "$_debs/log" >&2
-			rm -rf "$_debs"
-			die "cannot fetch $_p (PCPUREF_REFRESH=1 reads the package lists anew)"
-		}
+			>"$_debs/log" 2>&1 9>&- || not_fetched "$_debs" "$_p"
 		dpkg -x "$_debs"/*.deb "$_dir"
 		rm -f "$_debs"/*.deb
 	done
@@ -304,10 +309,7 @@ unpacked_system()
 		say "fetching $* and what they need"
 		in_tree apt-get -q -y --no-install-recommends --download-only \
 			-o Dir::Cache::archives="$_tmp/debs" install "$@" \
-			>"$_tmp/log" 2>&1 9>&- || {
-			tail -n 5 "$_tmp/log" >&2
-			die "cannot fetch it (PCPUREF_REFRESH=1 reads the package lists anew)"
-		}
+			>"$_tmp/log" 2>&1 9>&- || not_fetched "$_tmp" "$*"
 		for _p in "$_tmp"/debs/*.deb; do
 			dpkg -x "$_p" "$_tmp"
 		done
