@@ -472,9 +472,17 @@ static inline void helpers_reap(void)
 /* For loops: let others run, also without preemption; false to end the loop. */
 static inline bool helper_goes_on(struct helper *h)
 {
-	if (!(++h->rounds & 63))
+	/* Others read it meanwhile. */
+	WRITE_ONCE(h->rounds, h->rounds + 1);
+	if (!(h->rounds & 63))
 		cond_resched();
 	return !READ_ONCE(h->stop);
+}
+
+/* Counts what others may read meanwhile; only @h itself writes it. */
+static inline void helper_hit(struct helper *h)
+{
+	WRITE_ONCE(h->hits, h->hits + 1);
 }
 
 /* False: it does not come true, for too long. */

@@ -41,7 +41,7 @@ static void use_while_live(struct helper *h)
 		if (h->index & 1 ? pcpuref_is_dying(&c->ref) || !pcpuref_tryget(&c->ref) :
 				   !pcpuref_tryget_live(&c->ref))
 			break;
-		h->hits++;
+		helper_hit(h);
 		h->wrong += released(c);
 		pcpuref_get_many(&c->ref, 2);
 		pcpuref_put(&c->ref);
@@ -178,7 +178,7 @@ static void look_up_against_confirm(struct helper *h)
 			h->wrong++;
 		preempt_enable();
 		if (taken) {
-			h->hits++;
+			helper_hit(h);
 			pcpuref_put(&c->ref);
 		}
 	}
@@ -244,7 +244,7 @@ static void look_up_against_sync(struct helper *h)
 		was_over = observe(h->arg);
 		if (!pcpuref_tryget_live(&h->c->ref))
 			continue;
-		h->hits++;
+		helper_hit(h);
 		h->wrong += was_over;
 		pcpuref_put(&h->c->ref);
 	}
@@ -297,7 +297,7 @@ static void use_it(struct helper *h)
 
 		if (!taken)
 			continue;
-		h->hits++;
+		helper_hit(h);
 		pcpuref_get(&c->ref);
 		pcpuref_put_many(&c->ref, 2);
 	}
@@ -326,7 +326,7 @@ static void take_turns(struct helper *h)
 		} else {
 			h->wrong += !!pcpuref_resurrect(&h->c->ref);
 		}
-		h->hits++;
+		helper_hit(h);
 		publish(&t->turn, t->turn + 1);
 	}
 }
@@ -399,7 +399,7 @@ static void kill_and_wait_for_it(struct helper *h)
 		kills++;
 		err = pcpuref_kill_and_wait_timeout(ref, held ? HZ / 2 : MAX_SCHEDULE_TIMEOUT);
 		if (err == -ECANCELED)
-			h->hits++;
+			helper_hit(h);
 		else if (held ? err != -ETIMEDOUT : err)
 			h->wrong++;
 		while (observe(&revived) != kills)
@@ -566,7 +566,7 @@ static void switch_in_storm(struct helper *h)
 		switch ((h->rounds + h->index) % 5) {
 		case 0:
 			h->wrong += !!pcpuref_switch_to_atomic(ref, counted_confirm);
-			h->hits++;
+			helper_hit(h);
 			break;
 		case 1:
 			h->wrong += !!pcpuref_switch_to_atomic(ref, NULL);
@@ -627,7 +627,7 @@ static void count_exactly(struct helper *h)
 		}
 		/* Nobody gets, puts or goes back: there is nothing else in it. */
 		h->wrong += pcpuref_read(&h->c->ref) != (long)h->arg;
-		h->hits++;
+		helper_hit(h);
 		if (!(h->rounds & 3))
 			pcpuref_switch_to_atomic(&h->c->ref, counted_confirm);
 	}
@@ -783,7 +783,7 @@ static void ask_is_zero(struct helper *h)
 
 		if (!pcpuref_is_zero(&c->ref))
 			continue;
-		h->hits++;
+		helper_hit(h);
 		/* Not while it lives, which is in odd numbers. */
 		h->wrong += (life & 1) && READ_ONCE(*(unsigned int *)h->arg) == life;
 	}
@@ -929,7 +929,7 @@ static void find_published(struct helper *h)
 		rcu_read_unlock();
 		if (!p)
 			continue;
-		h->hits++;
+		helper_hit(h);
 		/* As long as it is held it is what it was. */
 		h->wrong += READ_ONCE(p->magic) != PUBLISHED_MAGIC;
 		if (!(h->rounds & 15))

@@ -731,7 +731,7 @@ static void final_body(struct helper *h)
 			f++;
 			continue;
 		}
-		h->hits++;
+		helper_hit(h);
 		if (atomic_read(&f->released))
 			h->wrong++;
 		atomic_inc(&f->users);

@@ -919,7 +919,7 @@ static void hammer(struct helper *h)
 		if (h->rounds & 0x1ff)
 			pcpuref_put(ref);
 		else
-			h->hits++;
+			helper_hit(h);
 	}
 	pcpuref_put(ref);
 }
@@ -1006,7 +1006,7 @@ static void use_while_live(struct helper *h)
 
 	complete(&h->ready);
 	while (pcpuref_tryget_live(&c->ref)) {
-		h->hits++;
+		helper_hit(h);
 		h->wrong += released(c);
 		pcpuref_put(&c->ref);
 		if (!helper_goes_on(h))

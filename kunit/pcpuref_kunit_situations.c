@@ -400,7 +400,7 @@ static void look_for_zero(struct helper *h)
 	while (helper_goes_on(h)) {
 		if (!pcpuref_tryget(&h->c->ref))
 			continue;
-		h->hits++;
+		helper_hit(h);
 		if (pcpuref_is_zero(&h->c->ref))
 			h->wrong++;
 		pcpuref_put(&h->c->ref);

@@ -303,7 +303,7 @@ static void come_and_go(struct helper *h)
 			h->wrong++;
 		atomic_dec(&v->in);
 		pcpuref_put(&h->c->ref);
-		h->hits++;
+		helper_hit(h);
 	}
 }
 
