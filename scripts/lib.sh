@@ -478,8 +478,12 @@ built_kernel()
 		kbuild "$dir/config.log" "$dir" -C "$source" $_vars O="$dir" \
 			KCONFIG_ALLCONFIG="$dir/fragment" allnoconfig
 		while read -r _line; do
-			grep -qx "$_line" "$dir/.config" ||
-				say "  the kernel has no ${_line%=*}"
+			case $_line in
+			*=n) ! grep -q "^${_line%n}" "$dir/.config" ||
+				say "  the kernel has ${_line%=n}" ;;
+			*) grep -qx "$_line" "$dir/.config" ||
+				say "  the kernel has no ${_line%=*}" ;;
+			esac
 		done <"$dir/fragment"
 		# shellcheck disable=SC2086
 		kbuild "$dir/build.log" "$dir" -C "$source" $_vars O="$dir" \
