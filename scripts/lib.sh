@@ -68,7 +68,10 @@ lock()
 {
 	mkdir -p "$cache/lock"
 	exec 9>"$cache/lock/$1"
-	flock 9
+	flock -n 9 || {
+		say "waiting for another run, which makes or uses $1"
+		flock 9
+	}
 }
 
 unlock()

@@ -3,7 +3,9 @@
 #
 # steps.sh [-k] <LIST: run the commands of LIST, one a line, in the folder of the sources.
 # Each ends with "N passed, N failed, N skipped", but those that stand after "counts 1:",
-# which count as one test that passes if they do. "#" begins a comment. Stops at the first
+# which count as one test that passes if they do. What stands after "meanwhile:" runs beside
+# the steps that follow, with the CPU time that these leave, and ends with the last of them: to
+# do early what a later step would do, or wait for. "#" begins a comment. Stops at the first
 # failure; with -k goes on, and fails at the end. Then comes a table of the steps with
 # their times, and as the last line the sum.
 
@@ -15,8 +17,29 @@ if [ "${1:-}" = -k ]; then
 	keep_going=1
 fi
 logs=$(mktemp -d)
-trap 'rm -rf "$logs"' EXIT
+beside=()
+trap end EXIT
 passed=0 failed=0 skipped=0
+
+end()
+{
+	local pid
+	for pid in "${beside[@]}"; do
+		kill -- "-$pid" 2>/dev/null || :
+		wait "$pid" 2>/dev/null || :
+	done
+	rm -rf "$logs"
+}
+
+# meanwhile COMMAND: in a process group of its own, so that all of it can be ended
+meanwhile()
+{
+	echo "=== meanwhile: $1"
+	set -m
+	chrt --idle 0 bash -c "$1" </dev/null >/dev/null 2>&1 &
+	set +m
+	beside+=($!)
+}
 
 # Prints the table and the sum; returns whether all is well.
 summary()
@@ -58,6 +81,10 @@ step()
 while read -r line; do
 	case $line in
 	'' | '#'*) continue ;;
+	'meanwhile: '*)
+		meanwhile "${line#meanwhile: }"
+		continue
+		;;
 	esac
 	if ! step "$line"; then
 		echo "FAILED: $line"

@@ -38,6 +38,26 @@ steps no_sum_fails 1 "0 passed, 1 failed, 0 skipped" "echo all is well"
 steps nothing_passed_fails 1 "0 passed, 1 failed, 2 skipped" 'echo "0 passed, 0 failed, 2 skipped"'
 steps failed_tests_fail 1 "2 passed, 1 failed, 0 skipped" 'echo "2 passed, 1 failed, 0 skipped"'
 steps nothing_fails 1 "0 passed, 0 failed, 0 skipped" ""
+
+# What runs beside the steps: it has to have run, and has to be gone at the end.
+work_dir steps
+beside="echo \$\$ >'$work/pid'; mv '$work/pid' '$work/begun'; while :; do sleep 1; done"
+begun="until [ -e '$work/begun' ]; do sleep 0.1; done"
+for last in "$begun; $good" "$begun; false"; do
+	rm -f "$work/begun"
+	case $last in
+	*false) rc=1 sum="0 passed, 1 failed, 0 skipped" ;;
+	*) rc=0 sum="3 passed, 0 failed, 1 skipped" ;;
+	esac
+	steps "meanwhile_$rc" "$rc" "$sum" "meanwhile: $beside
+$last"
+	if [ ! -e "$work/begun" ]; then
+		why="it did not run"
+	elif kill -0 "$(cat "$work/begun")" 2>/dev/null; then
+		why="it still runs"
+	fi
+	verdict "meanwhile_ends_$rc" "$why"
+done
 echo "1..$number"
 echo "$((number - failures)) passed, $failures failed, 0 skipped"
 [ "$failures" -eq 0 ]
