@@ -72,6 +72,12 @@ soon()
 	done
 }
 
+# told TEXT: whether the log has it since the last mark
+told()
+{
+	slice | grep -qF "$1"
+}
+
 # --- Tables ---------------------------------------------------------------------
 
 # One that is there already, and one that comes later.
@@ -298,6 +304,7 @@ verdict growth_is_told "$why"
 mark
 tell put 10 600
 tell put 700 705
+soon told "released after" || :
 sleep 0.5
 why=$(take_slice)
 [ "$(said "released after")" -eq 1 ] || why="$why $(said "released after") ends told"
