@@ -65,8 +65,9 @@ elif kvm_works; then
 fi
 
 # CPUs that are emulated on a busy host seem to stall without being stuck: be
-# patient before the kernel complains of that.
-patience="rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
+# patient before the kernel complains of that. The clocks seem to differ, too: the kernel
+# then gives up the TSC, for which it patches code that runs (see below).
+patience="rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60 tsc=reliable"
 # Ctrl-C has to reach the machine: by itself timeout makes a process group of its own.
 # shellcheck disable=SC2086 # lists of words
 set -- timeout --foreground -k 10 "${TIMEOUT:-600}" $qemu \
