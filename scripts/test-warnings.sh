@@ -57,6 +57,18 @@ check warnings_quiet_log 0 warnings.awk <<'END'
 [    0.200000] ODEBUG: selftest passed
 END
 
+check warnings_leaks 1 warnings.awk 'kmemleak: 3 new' <<'END'
+[    9.200000] kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
+END
+
+check warnings_leaks_not_looked_for 1 warnings.awk 'kmemleak: ' <<'END'
+[    9.200000] kmemleak: Cannot allocate a kmemleak_object structure
+END
+
+check warnings_leaks_no_more 1 warnings.awk 'kmemleak: ' <<'END'
+[    9.200000] kmemleak: Kernel memory leak detector disabled
+END
+
 check warnings_allowed_does_not_come 0 warnings.awk <<'END'
 [    1.000000] pcpuref-allow: something of the kernel
 END

@@ -34,7 +34,7 @@ BEGIN {
 		"sleeping function called|scheduling while atomic|" \
 		"KASAN|KFENCE:|UBSAN|Internal error|" \
 		"unable to handle|list_(add|del) corruption|ODEBUG: ([^s]|s[^e])|" \
-		"kmemleak: [0-9]|soft lockup|hard LOCKUP|" \
+		"kmemleak: ([0-9]|Cannot|.*disabled)|soft lockup|hard LOCKUP|" \
 		"kernel BUG at"
 
 	ours_re = "\\[(pcpuref|porting_)"
