@@ -2,7 +2,7 @@
 /*
  * pcpuref - a reference count whose get and put are one per-CPU add each.
  *
- * A struct pcpuref is embedded in the object that it counts:
+ * A struct pcpuref is embedded in the object whose references it counts:
  *
  *	pcpuref_init()		one reference, the initial one, is held
  *	pcpuref_get(), _put()	as often as you like, from anywhere
@@ -10,8 +10,8 @@
  *	release()		called once, when the last reference is gone
  *	pcpuref_exit()		frees what pcpuref_init() allocated
  *
- * While it is live, a reference counts in per-CPU counters, and no get or put
- * can see a total. pcpuref_kill() changes it to one atomic counter: it tags
+ * In per-CPU mode gets and puts go to per-CPU counters, and none of them can see
+ * a total. pcpuref_kill() changes that to one atomic counter: it tags
  * the per-CPU pointer; a grace period passes, after which no CPU can still be
  * using the counters; the counters are added up. From then on a put that
  * reaches zero is noticed. Only the _sync and _wait calls and
@@ -24,10 +24,12 @@
  * and s390 (ARCH_HAS_NMI_SAFE_THIS_CPU_OPS). The calls that change the state
  * (kill, switch, reinit, resurrect, exit) may be made in all of these but NMI.
  *
- * Misuse is reported once for each kind and place in the code that commits it, as a
- * warning that begins with "pcpuref: misuse:" and names the reference, its release
- * function and the caller. More of the same is counted. After misuse of the count it
- * sticks: the object leaks, and is never freed while it is in use.
+ * Each kind of misuse is reported once for each reference, and once for each place in
+ * the code that commits it, as a warning that begins with "pcpuref: misuse:" and names
+ * the reference, its release function and the caller. More of the same from that place
+ * is counted. When the count turns out to be wrong it sticks: the object leaks rather
+ * than being freed while it may be in use. A put too many while others hold references
+ * is found only when the last of them puts.
  *
  * Functions that do something and can be refused return 0 or a negative error.
  * Those that ask (pcpuref_tryget() and its kin, pcpuref_is_zero(),
@@ -81,7 +83,7 @@ struct pcpuref_client;
  * typedef pcpuref_func_t - a release or a confirm callback
  * @ref: the reference that it is about
  *
- * Runs in whatever context completed the step. For confirm that is the end of a
+ * Runs in the context that completed the step. For confirm that is the end of a
  * grace period, with softirqs disabled: an RCU callback, or a task in one of the
  * _sync and _wait calls. For release it can also be the caller of put, kill,
  * resurrect or reinit, or the hard interrupt after an NMI (with PREEMPT_RT a
@@ -233,7 +235,7 @@ void __pcpuref_barrier(struct module *owner);
  *
  * Nothing is allocated later on, so no other call can fail for lack of memory.
  * Pairs with pcpuref_exit(), or with pcpuref_cancel_init() while unused.
- * From percpu_ref_init().
+ * Counterpart of percpu_ref_init().
  *
  * Context: as @gfp allows; not NMI.
  * Return: 0; -EINVAL without @release or with unknown @flags; -ENOMEM;
@@ -293,9 +295,9 @@ __pcpuref_init_at(struct pcpuref *ref, pcpuref_func_t *release, unsigned int fla
  *
  * Legal from release itself, and right after pcpuref_kill_and_wait(). It is
  * harmless for a zeroed reference, for one whose init failed, and for one that has
- * exited; for the last the log has a line. It is reported if references are out,
- * during a switch, or before release was called; pending callbacks are then
- * dropped, and sleepers return -ECANCELED. The object's memory may be freed
+ * exited; for the last the log has a line. An exit is reported if references are
+ * held, if a switch is in flight, or if release has not been called. Pending callbacks
+ * are then dropped, and sleepers return -ECANCELED. The object's memory may be freed
  * afterwards.
  *
  * Pairs with pcpuref_init(). From percpu_ref_exit(), which must not be called
@@ -331,8 +333,8 @@ static __always_inline void pcpuref_cancel_init(struct pcpuref *ref)
  * @confirm: called once when no CPU can get a live reference any more, or NULL
  *
  * When this has returned, pcpuref_tryget_live() fails on this CPU. When @confirm
- * is called, it fails on every CPU, until somebody resurrects or reinitialises the
- * reference. @confirm is called after a full grace period in every mode, before
+ * is called, pcpuref_tryget_live() fails on every CPU, until somebody resurrects or
+ * reinitialises the reference. @confirm is called after a full grace period in every mode, before
  * the initial reference is dropped and thus before release. It must not sleep. If
  * a switch is in flight, the rest of the kill is done when the switch is over.
  * Without @confirm, in atomic mode, the initial reference is dropped at once:
@@ -452,7 +454,7 @@ static __always_inline int pcpuref_kill_and_wait_killable(struct pcpuref *ref)
  * %PCPUREF_INIT_ATOMIC keep it in atomic mode. Legal from release. Needs
  * %PCPUREF_ALLOW_REINIT; without it that is reported, and the reference is in
  * atomic mode for all of the new life. Pairs with the next kill.
- * From percpu_ref_reinit().
+ * Counterpart of percpu_ref_reinit().
  *
  * Context: any but NMI; never sleeps.
  * Return: 0; -EINVAL if it is live, or after exit; -EBUSY if it is not zero. All are
@@ -473,7 +475,7 @@ static __always_inline int pcpuref_reinit(struct pcpuref *ref)
  * has passed since the kill. If the count had reached zero, release is called for
  * the life that ended, and this call does what pcpuref_reinit() does. Needs
  * %PCPUREF_ALLOW_REINIT, as that does.
- * Pairs with the next kill. From percpu_ref_resurrect().
+ * Pairs with the next kill. Counterpart of percpu_ref_resurrect().
  *
  * Context: any but NMI; never sleeps.
  * Return: 0; -EINVAL if it is live, or after exit (reported).
@@ -517,7 +519,7 @@ static inline void pcpuref_barrier(void)
  * Sticky: it stays in atomic mode, through deaths and lives, until
  * pcpuref_switch_to_percpu(). @confirm must not sleep. Without
  * %PCPUREF_ALLOW_REINIT there is no way back. Pairs with
- * pcpuref_switch_to_percpu(). From percpu_ref_switch_to_atomic().
+ * pcpuref_switch_to_percpu(). Counterpart of percpu_ref_switch_to_atomic().
  *
  * Context: any but NMI; never sleeps.
  * Return: 0; -EINVAL after exit; -EBUSY if too many callbacks are waiting (both are
@@ -552,7 +554,7 @@ static __always_inline int pcpuref_switch_to_atomic_sync(struct pcpuref *ref)
  *
  * A live reference is switched at once, or when the switch in flight is over; a
  * dying one when it is next brought to life. Pairs with pcpuref_switch_to_atomic().
- * From percpu_ref_switch_to_percpu().
+ * Counterpart of percpu_ref_switch_to_percpu().
  *
  * Context: any but NMI; never sleeps.
  * Return: 0; -EINVAL if that is not allowed, or after exit (reported).
@@ -571,7 +573,7 @@ long pcpuref_read(struct pcpuref *ref);
  * pcpuref_is_dying - has the reference been killed?
  * @ref: an initialised, an exited or a zeroed reference
  *
- * Context: any. From percpu_ref_is_dying().
+ * Context: any. Counterpart of percpu_ref_is_dying().
  * Return: true from kill until a reinit or resurrect, and after exit. Only a hint
  * unless the caller excludes kill and resurrect.
  */
@@ -645,10 +647,10 @@ void __pcpuref_have_put_odd(struct pcpuref *ref, struct pcpuref_data *data, long
 /*
  * For a client that defines PCPUREF_READERS_TASKS before it includes this file:
  * gets and puts that may be preempted, and so take half the time. In return a kill
- * waits until every task has slept by itself or run in user mode (RCU-tasks): tenths of
- * a second, or as long as some kernel thread does not give up its CPU. All files
- * that get and put a reference must be compiled like the one that initialises it;
- * gets of others are reported, and all are counted right.
+ * waits until every task has switched voluntarily or run in user mode (RCU-tasks):
+ * tenths of a second, or as long as some kernel thread does not give up its CPU. All
+ * files that get and put a reference must be compiled like the one that initialises it;
+ * a get in a file that is not is reported, and the count stays right.
  * Documentation/design.rst has the proof.
  */
 static __always_inline bool __pcpuref_add(struct pcpuref *ref, unsigned long nr)
@@ -697,7 +699,8 @@ static __always_inline bool __pcpuref_add(struct pcpuref *ref, unsigned long nr)
 /*
  * For a client that defines PCPUREF_INLINE_ATOMIC before it includes this file,
  * because its references are mostly in atomic mode: gets and puts in atomic mode are
- * then inline as well, and take half the time, but each is 40 bytes longer. All that
+ * then inline as well. A pair takes 42 instructions in place of 51, and the code of a
+ * get 160 bytes in place of 64 (x86-64). All that
  * this code knows of struct pcpuref_data is that the shared counter comes first. It
  * goes on in the section with preemption disabled that the fast path began, and ends it.
  */
@@ -762,7 +765,7 @@ static __always_inline bool __pcpuref_put_atomic(struct pcpuref *ref, unsigned l
  * @nr: how many, at least 1
  *
  * Pairs with pcpuref_put_many(). Relaxed: it orders nothing.
- * From percpu_ref_get_many().
+ * Counterpart of percpu_ref_get_many().
  *
  * Context: any.
  */
@@ -779,7 +782,7 @@ static __always_inline void pcpuref_get_many(struct pcpuref *ref,
  * pcpuref_get - take a reference
  * @ref: a reference of which the caller holds one, or knows that it is held
  *
- * Pairs with pcpuref_put(). From percpu_ref_get().
+ * Pairs with pcpuref_put(). Counterpart of percpu_ref_get().
  *
  * Context: any.
  */
@@ -799,7 +802,7 @@ static __always_inline void pcpuref_get(struct pcpuref *ref)
  * still the one it looked for; what was written to it before pcpuref_init() or
  * pcpuref_reinit() is then visible. To put it again no barrier is needed. Pairs
  * with pcpuref_put_many().
- * From percpu_ref_tryget_many().
+ * Counterpart of percpu_ref_tryget_many().
  *
  * Context: any.
  * Return: true if taken; false if the count is zero or after exit.
@@ -814,7 +817,7 @@ pcpuref_tryget_many(struct pcpuref *ref, unsigned long nr)
  * pcpuref_tryget - take a reference unless the count is zero
  * @ref: an initialised or exited reference in memory that cannot go away
  *
- * Pairs with pcpuref_put(). From percpu_ref_tryget().
+ * Pairs with pcpuref_put(). Counterpart of percpu_ref_tryget().
  *
  * Context: any.
  * Return: true if taken; false if the count is zero or after exit.
@@ -848,7 +851,7 @@ pcpuref_get_unless_zero(struct pcpuref *ref)
  * once pcpuref_kill_sync() or pcpuref_kill_and_wait() has returned 0; a call
  * that runs while the kill does may still succeed. Relaxed, as
  * pcpuref_tryget_many() is. Pairs with pcpuref_put_many().
- * From percpu_ref_tryget_live().
+ * Counterpart of percpu_ref_tryget_live().
  *
  * Context: any.
  * Return: true if taken; false if killed or after exit.
@@ -864,7 +867,7 @@ pcpuref_tryget_live_many(struct pcpuref *ref, unsigned long nr)
  * pcpuref_tryget_live - take a reference unless it has been killed
  * @ref: an initialised or exited reference in memory that cannot go away
  *
- * Pairs with pcpuref_put(). From percpu_ref_tryget_live().
+ * Pairs with pcpuref_put(). Counterpart of percpu_ref_tryget_live().
  *
  * Context: any.
  * Return: true if taken; false if killed or after exit.
@@ -880,7 +883,7 @@ static __always_inline bool __must_check pcpuref_tryget_live(struct pcpuref *ref
  *
  * With lockdep it checks what pcpuref_tryget_live() leaves to the caller: that
  * an RCU reader of some flavour keeps the object's memory. Pairs with
- * pcpuref_put(). From percpu_ref_tryget_live_rcu().
+ * pcpuref_put(). Counterpart of percpu_ref_tryget_live_rcu().
  *
  * Context: any, inside an RCU read section.
  * Return: true if taken; false if killed or after exit.
@@ -903,7 +906,7 @@ pcpuref_tryget_live_rcu(struct pcpuref *ref)
  * three cases: in NMI (just after it), with %PCPUREF_RELEASE_WORK, and while the
  * release of an earlier life is still running. The object may be gone when this
  * returns.
- * Pairs with pcpuref_get_many(). From percpu_ref_put_many().
+ * Pairs with pcpuref_get_many(). Counterpart of percpu_ref_put_many().
  *
  * Context: any that the release function allows.
  */
@@ -920,7 +923,7 @@ static __always_inline void pcpuref_put_many(struct pcpuref *ref,
  * pcpuref_put - drop a reference
  * @ref: a reference of which the caller holds one
  *
- * See pcpuref_put_many(). Pairs with pcpuref_get(). From percpu_ref_put().
+ * See pcpuref_put_many(). Pairs with pcpuref_get(). Counterpart of percpu_ref_put().
  *
  * Context: any that the release function allows.
  */

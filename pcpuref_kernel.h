@@ -31,8 +31,8 @@
  * preempt_disable_notrace() and preempt_enable_notrace() for the fast path. On x86-64
  * the kernel's own compile to an add at an address relative to the instruction
  * pointer. Some Intel cores forward the result of such an add to the next one slowly: a
- * get and a put take three times as long as those of percpu_ref. With the address of the
- * count in a register they do not. The count has been in three places.
+ * get and a put take three times as long as those of percpu_ref. With the address of
+ * preempt_count in a register they do not. Its name depends on the version.
  */
 #if defined(CONFIG_X86_64) && defined(CONFIG_PREEMPTION) && !defined(CONFIG_UML)
 #if KERNEL_VERSION(6, 2, 0) <= LINUX_VERSION_CODE && \
@@ -156,7 +156,7 @@ static inline void pcpuref_irq_work_init(struct irq_work *work,
 #endif
 }
 
-/* Kernels without irq_work (uniprocessor without perf) have no NMI user. */
+/* Where there is no irq_work (uniprocessor without perf), nothing calls this in NMI. */
 static inline void pcpuref_irq_work_queue(struct irq_work *work)
 {
 #ifdef CONFIG_IRQ_WORK
@@ -180,8 +180,8 @@ static inline bool pcpuref_in_nmi(void)
 #define pcpuref_read_nofault(to, from, size) (!copy_from_kernel_nofault(to, from, size))
 
 /*
- * Since 6.17 a workqueue has to say that it is not WQ_UNBOUND, and that of
- * schedule_work() has another name: 7.x warns of the old one.
+ * Since 6.17 a workqueue has to say that it is not WQ_UNBOUND, and the workqueue that
+ * schedule_work() uses has another name: 7.x warns of the old one.
  */
 #if KERNEL_VERSION(6, 17, 0) <= LINUX_VERSION_CODE
 #define PCPUREF_WQ_PERCPU	WQ_PERCPU

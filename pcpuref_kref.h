@@ -62,7 +62,7 @@ void __pcpuref_kref_no_release(struct pcpuref_kref *kref);
  * pcpuref_kref_init - initialise with one reference
  * @kref: the count; nobody else may know it yet
  *
- * There is nothing to undo: no function pairs with it. From kref_init().
+ * There is nothing to undo: no function pairs with it. Counterpart of kref_init().
  *
  * Context: any.
  */
@@ -75,7 +75,7 @@ static inline void pcpuref_kref_init(struct pcpuref_kref *kref)
  * pcpuref_kref_read - how many references there are
  * @kref: the count
  *
- * Only a hint unless the caller excludes gets and puts. From kref_read().
+ * Only a hint unless the caller excludes gets and puts. Counterpart of kref_read().
  *
  * Context: any.
  * Return: the count; a saturated one is very large.
@@ -89,7 +89,7 @@ static inline unsigned int pcpuref_kref_read(const struct pcpuref_kref *kref)
  * pcpuref_kref_get - take a reference
  * @kref: a count of which the caller holds a reference
  *
- * Pairs with pcpuref_kref_put() and its kin. Relaxed. From kref_get().
+ * Pairs with pcpuref_kref_put() and its kin. Relaxed. Counterpart of kref_get().
  *
  * Context: any.
  */
@@ -109,7 +109,7 @@ static __always_inline void pcpuref_kref_get(struct pcpuref_kref *kref)
  *
  * For lookups. A count of zero means that the object is being released, and stays
  * zero. pcpuref_tryget_live() is its counterpart for &struct pcpuref. Pairs
- * with pcpuref_kref_put() and its variants. Relaxed. From kref_get_unless_zero().
+ * with pcpuref_kref_put() and its variants. Relaxed. Counterpart of kref_get_unless_zero().
  *
  * Context: any.
  * Return: true if taken (a saturated count stays saturated), false at zero.
@@ -137,7 +137,7 @@ pcpuref_kref_get_unless_zero(struct pcpuref_kref *kref)
  * @release: called if that was the last one, usually to free the object
  *
  * Release; acquire too if it was the last. Pairs with pcpuref_kref_get().
- * Without @release the object leaks, and that is reported. From kref_put().
+ * Without @release the object leaks, and that is reported. Counterpart of kref_put().
  *
  * Context: any that @release allows.
  * Return: 1 if @release was called, else 0; after 0 the object may be gone too.
@@ -173,7 +173,7 @@ bool __pcpuref_kref_put_unless_last(struct pcpuref_kref *kref);
  * @mutex: what lookups hold
  *
  * The mutex is taken only when the count may come to zero. Pairs with
- * pcpuref_kref_get() and its kin. From kref_put_mutex().
+ * pcpuref_kref_get() and its kin. Counterpart of kref_put_mutex().
  *
  * Context: task, may sleep.
  * Return: 1 if @release was called, else 0.
@@ -199,7 +199,7 @@ pcpuref_kref_put_mutex(struct pcpuref_kref *kref,
  * @lock: what lookups hold
  *
  * The lock is taken only when the count may come to zero. Pairs with
- * pcpuref_kref_get() and its kin. From kref_put_lock().
+ * pcpuref_kref_get() and its kin. Counterpart of kref_put_lock().
  *
  * Context: any in which spin_lock(@lock) is right.
  * Return: 1 if @release was called, else 0.

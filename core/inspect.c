@@ -37,7 +37,7 @@ static bool is_visiting_zero(const struct pcpuref *ref, const struct pcpuref_dat
  * release has returned. Acquire: sees what was done before the last put. Never
  * true to who holds a reference. With %PCPUREF_ALLOW_ZERO and in atomic mode also
  * true of a live reference that nobody holds at the moment.
- * From percpu_ref_is_zero().
+ * Counterpart of percpu_ref_is_zero().
  *
  * Context: any.
  * Return: true if it has.

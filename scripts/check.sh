@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check.sh: the selftests on the newest distribution kernel, and KUnit under UML. Ends
+# check.sh: the selftests on Debian 12's 6.12, and KUnit under UML. Ends
 # with the sum: "N passed, N failed, N skipped".
 
 set -eu
