@@ -73,7 +73,6 @@ defect key_alone Documentation/install.rst 's/ SIGN_CERT=MOK\.der$//' \
 	"SIGN_KEY without SIGN_CERT"
 defect not_in_any_check scripts/full-check.sh '/^make matrix$/d' "no check runs make matrix"
 defect not_in_the_ci .ci/run '/^counts 1: make demo$/d' "no check runs make demo"
-defect by_hand CONTRIBUTING.md 's/are run by hand/are run/' "CONTRIBUTING.md has not"
 defect script Documentation/debug-kernels.rst 's,scripts/debug-check.sh kcsan,scripts/debug.sh kcsan,' \
 	"no test runs: scripts/debug.sh kcsan"
 defect command Documentation/install.rst 's/^  dkms add \.$/  dkms ad ./' "no test runs: dkms ad ."
