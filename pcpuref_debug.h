@@ -41,8 +41,14 @@ void __pcpuref_note_put(struct pcpuref *ref, unsigned long nr, const void *call,
 	barrier();							\
 })
 
+/* The value of a statement expression may be ignored without a warning, this not. */
+static __always_inline bool __must_check __pcpuref_answer(bool taken)
+{
+	return taken;
+}
+
 #define __pcpuref_noted_tryget(func, ref, nr)				\
-({									\
+__pcpuref_answer(({							\
 	struct pcpuref *__noted = (ref);				\
 	unsigned long __nr = (nr);					\
 	bool __taken = func(__noted, __nr);				\
@@ -51,7 +57,7 @@ void __pcpuref_note_put(struct pcpuref *ref, unsigned long nr, const void *call,
 		__pcpuref_note(get, __noted, __nr);			\
 	barrier();							\
 	__taken;							\
-})
+}))
 
 #define __pcpuref_noted_put(func, ref, nr)				\
 ({									\

@@ -112,6 +112,7 @@ self_test make scripts/test-make.sh
 self_test cache scripts/test-cache.sh
 self_test log-judges scripts/test-warnings.sh
 self_test steps scripts/test-steps.sh
+self_test vm scripts/test-vm.sh
 self_test matrix scripts/test-matrix.sh
 self_test mutants scripts/test-mutants.sh
 self_test compat scripts/test-compat.sh

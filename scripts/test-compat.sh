@@ -277,5 +277,42 @@ _why=
 [ ! -e .pcpuref-compat ] || _why="the headers are left"
 verdict make_clean "$_why"
 
+# A client of pcpuref itself that asks and does not look at the answer.
+mkdir careless
+echo 'obj-m := careless.o' >careless/Kbuild
+{
+	cat <<'END'
+#include <linux/module.h>
+#include <pcpuref.h>
+#include <pcpuref_kref.h>
+
+void careless(struct pcpuref *ref, pcpuref_func_t *release, struct pcpuref_kref *kref);
+void careless(struct pcpuref *ref, pcpuref_func_t *release, struct pcpuref_kref *kref)
+{
+END
+	cat >statements <<'END'
+	pcpuref_init(ref, release, 0, GFP_KERNEL);
+	pcpuref_init_named(ref, release, 0, GFP_KERNEL, "name");
+	pcpuref_tryget(ref);
+	pcpuref_tryget_many(ref, 2);
+	pcpuref_tryget_live(ref);
+	pcpuref_tryget_live_many(ref, 2);
+	pcpuref_tryget_live_rcu(ref);
+	pcpuref_get_unless_zero(ref);
+	pcpuref_kref_get_unless_zero(kref);
+END
+	cat statements
+	echo "}"
+} >careless/careless.c
+for flags in "" -DPCPUREF_DEBUG; do
+	make -C "$KDIR" M="$PWD/careless" KCFLAGS="-I$top $flags" careless.o >log 2>&1 || :
+	rm -f careless/careless.o
+	_why=
+	told=$(grep -c 'ignoring return value of' log) || :
+	[ "$told" -eq "$(wc -l <statements)" ] || _why="$told of $(wc -l <statements) are told
+$(head -n 20 log)"
+	verdict "careless_is_told${flags:+_with_debug}" "$_why"
+done
+
 echo "1..$number"
 [ "$failures" -eq 0 ]
