@@ -114,6 +114,16 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 	d->tagged = !d->biased;
 	atomic_long_set(&d->count, dead ? DEAD : 1 + (d->biased ? BIAS : 0));
 	__pcpuref_list(d);
+	/*
+	 * Before lookups can find it: they may get, kill and exit it at once, and those who
+	 * are told of the init forget what they knew of this address.
+	 */
+	if (unlikely(__pcpuref_logging())) {
+		raw_spin_lock_irqsave(&d->lock, irqflags);
+		__pcpuref_event(d, PCPUREF_STEP_INIT, PCPUREF_MODE_NONE, __pcpuref_mode(d),
+				caller);
+		raw_spin_unlock_irqrestore(&d->lock, irqflags);
+	}
 
 	/*
 	 * Lookups in type-stable memory may meet an object that is being set up.
@@ -128,13 +138,6 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 	smp_store_release(&ref->word, (unsigned long)d->counters | d->tags |
 			  (d->tagged ? __PCPUREF_ATOMIC : 0) |
 			  (dead ? __PCPUREF_DEAD : 0));
-
-	if (unlikely(__pcpuref_logging())) {
-		raw_spin_lock_irqsave(&d->lock, irqflags);
-		__pcpuref_event(d, PCPUREF_STEP_INIT, PCPUREF_MODE_NONE, __pcpuref_mode(d),
-				caller);
-		raw_spin_unlock_irqrestore(&d->lock, irqflags);
-	}
 	return 0;
 }
 EXPORT_SYMBOL_GPL(__pcpuref_init);

@@ -301,6 +301,9 @@ says 'token: taken '
 [ "$(grep -c 'token: taken' "$tmp/slice")" -eq 1 ] || against_me="$against_me not one token"
 judge
 
+check init_is_told_first
+judge
+
 # That it is freed, kmemleak tells: see scripts/debug-check.sh.
 check token_lost_for_good
 says 'token: taken '

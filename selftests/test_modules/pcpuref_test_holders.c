@@ -16,6 +16,7 @@
 #include "pcpuref_inspect.h"
 #include "pcpuref_test.h"
 #include "pcpuref_test_lent.h"
+#include "pcpuref_trace.h"
 
 #ifndef PCPUREF_DEBUG
 #error "this client is to be compiled with -DPCPUREF_DEBUG"
@@ -1077,6 +1078,47 @@ static void token_of_an_earlier_life(struct test *t)
 	end(t, &ref, 0);
 }
 
+/* A lookup that comes while the reference is being initialised. */
+struct early_lookup {
+	struct pcpuref		*ref;
+	struct pcpuref_token	token;
+	unsigned int		told;
+	bool			taken;
+};
+
+static void look_up_early(void *data, const struct pcpuref_event *event)
+{
+	struct early_lookup *early = data;
+
+	if (event->ref != early->ref)
+		return;
+	early->told++;
+	early->taken = pcpuref_tryget_live_tracked(early->ref, &early->token, GFP_NOWAIT);
+}
+
+/*
+ * At an init all is forgotten that was known of this address. So nobody may get the
+ * reference before all who want to know have been told: this probe is told first.
+ */
+static void init_is_told_first(struct test *t)
+{
+	struct pcpuref ref = { };
+	struct early_lookup early = { .ref = &ref };
+
+	if (!EXPECT_EQ(t, register_trace_prio_pcpuref_init(look_up_early, &early,
+							   TRACEPOINT_DEFAULT_PRIO + 1), 0))
+		return;
+	if (begin(t, &ref)) {
+		EXPECT_EQ(t, early.told, 1);
+		EXPECT(t, !early.taken);
+		if (early.taken && !EXPECT_EQ(t, pcpuref_put_tracked(&ref, &early.token), 0))
+			(pcpuref_put)(&ref);
+		end(t, &ref, 0);
+	}
+	unregister_trace_pcpuref_init(look_up_early, &early);
+	tracepoint_synchronize_unregister();
+}
+
 /* What is remembered for a token that nobody has any more is freed with the module. */
 static void token_lost_for_good(struct test *t)
 {
@@ -1186,6 +1228,7 @@ static const struct test_case cases[] = {
 	TEST_CASE("token_misuse", token_misuse),
 	TEST_CASE("token_left_at_exit", token_left_at_exit),
 	TEST_CASE("token_of_an_earlier_life", token_of_an_earlier_life),
+	TEST_CASE("init_is_told_first", init_is_told_first),
 	TEST_CASE("token_lost_for_good", token_lost_for_good),
 	TEST_CASE("cost", cost),
 	{ }
