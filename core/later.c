@@ -162,13 +162,18 @@ static bool can_use_counters(const struct pcpuref_data *d)
 
 static void promote(struct pcpuref_data *d)
 {
-	unsigned long __percpu *counters =
-		__pcpuref_alloc_counters(GFP_KERNEL | __GFP_NOWARN);
+	unsigned long __percpu *counters;
 	unsigned int todo;
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&d->lock, flags);
+	/*
+	 * First, since the allocation may take long and fail: who wants counters meanwhile
+	 * sets it once more, and has a deferral of its own.
+	 */
 	WRITE_ONCE(d->hot, false);
+	counters = __pcpuref_alloc_counters(GFP_KERNEL | __GFP_NOWARN);
+
+	raw_spin_lock_irqsave(&d->lock, flags);
 	if (!counters) {
 		WRITE_ONCE(d->sampled, (u16)(jiffies + HZ));
 	} else if (can_use_counters(d)) {

@@ -15,6 +15,9 @@
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/version.h>
+
+#include <trace/events/printk.h>
 
 #include "pcpuref_holders.h"
 #include "pcpuref_inspect.h"
@@ -475,6 +478,53 @@ static void promotion_and_kill(struct test *t)
 	expect_there(t, &before);
 }
 
+/* Since then modules may use the tracepoint. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+struct want {
+	struct pcpuref	*ref;
+	unsigned int	times;
+	int		err;
+};
+
+/* The line that says that the allocation fails comes from within it. */
+static void want_meanwhile(void *data, const char *text, size_t len)
+{
+	struct want *want = data;
+
+	if (!strnstr(text, "name fail_pcpuref", len))
+		return;
+	want->times++;
+	want->err = pcpuref_switch_to_percpu(want->ref);
+}
+
+/* Counters are wanted once more while the work item is failing to allocate them. */
+static void promotion_wanted_meanwhile(struct test *t)
+{
+	struct there before = what_is_there();
+	struct pcpuref_info info = { };
+	struct want want = { };
+	struct pcpuref ref;
+
+	want.ref = &ref;
+	if (!EXPECT_EQ(t, pcpuref_init(&ref, released,
+				       PCPUREF_INIT_LAZY | PCPUREF_ALLOW_REINIT, GFP_KERNEL), 0))
+		return;
+	if (EXPECT_EQ(t, register_trace_console(want_meanwhile, &want), 0)) {
+		EXPECT_EQ(t, pcpuref_switch_to_percpu(&ref), 0);
+		pcpuref_barrier();
+		unregister_trace_console(want_meanwhile, &want);
+		tracepoint_synchronize_unregister();
+	}
+	EXPECT_EQ(t, want.times, 1);
+	EXPECT_EQ(t, want.err, 0);
+	EXPECT(t, pcpuref_inspect(&ref, &info));
+	EXPECT_EQ(t, info.mode, PCPUREF_MODE_PERCPU);
+	end_of_life(t, &ref, 0);
+	pcpuref_exit(&ref);
+	expect_there(t, &before);
+}
+#endif
+
 /* --- Places for releases -------------------------------------------------------------------- */
 
 /* One more than a pool of the core's has places for. */
@@ -603,6 +653,9 @@ static const struct test_case cases[] = {
 	TEST_CASE("requests_in_shortage", requests_in_shortage),
 	TEST_CASE("promotion", promotion),
 	TEST_CASE("promotion_and_kill", promotion_and_kill),
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+	TEST_CASE("promotion_wanted_meanwhile", promotion_wanted_meanwhile),
+#endif
 	TEST_CASE("release_places", release_places),
 	TEST_CASE("tracked", tracked),
 	TEST_CASE("watched_init", watched_init),
