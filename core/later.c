@@ -185,7 +185,7 @@ static void promote(struct pcpuref_data *d)
 	}
 	/* While it is busy the word stays as it is, and settles later. */
 	todo = __pcpuref_settle(d);
-	raw_spin_unlock_irqrestore(&d->lock, flags);
+	__pcpuref_unlock_settled(d, flags, todo, false);
 
 	__pcpuref_free_counters(counters);
 	__pcpuref_run(d, todo, false);

@@ -28,7 +28,7 @@
 
 #include "rooms.h"
 
-/* What settling leaves to be done without the lock, by __pcpuref_run(). */
+/* What settling leaves to be done, by __pcpuref_unlock_settled() and __pcpuref_run(). */
 #define TODO_GRACE_PERIOD	BIT(0)
 #define TODO_RELEASE		BIT(1)
 
@@ -428,7 +428,7 @@ static void to_percpu(struct pcpuref_data *d)
  * switch is over. Why each request leads where it does is in Documentation/design.rst,
  * with a picture.
  *
- * Return: what the caller must hand to __pcpuref_run() after unlocking.
+ * Return: what the caller must hand to __pcpuref_unlock_settled() and __pcpuref_run().
  */
 unsigned int __pcpuref_settle(struct pcpuref_data *d)
 {
@@ -526,7 +526,7 @@ static void grace_period_over(struct pcpuref_data *d)
 	d->batches++;
 	todo |= __pcpuref_settle(d);
 	__pcpuref_wake_due(d);
-	raw_spin_unlock_irqrestore(&d->lock, flags);
+	__pcpuref_unlock_settled(d, flags, todo, false);
 
 	__pcpuref_free_counters(unused);
 	__pcpuref_run(d, todo, false);
@@ -549,17 +549,27 @@ bool __pcpuref_sees_grace_period(unsigned int todo)
 	return todo & TODO_GRACE_PERIOD;
 }
 
-void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync)
+void __pcpuref_unlock_settled(struct pcpuref_data *d, unsigned long flags, unsigned int todo,
+			      bool sync)
 {
-	bool see_through = sync && (todo & TODO_GRACE_PERIOD);
-
-	if ((todo & TODO_GRACE_PERIOD) && !see_through) {
+	/*
+	 * When the lock is dropped, others rely on the grace period. A task that was
+	 * preempted before it has asked for one would keep them waiting, whatever their
+	 * priority.
+	 */
+	preempt_disable();
+	raw_spin_unlock_irqrestore(&d->lock, flags);
+	if ((todo & TODO_GRACE_PERIOD) && !sync) {
 		if (unlikely(__pcpuref_readers(d)))
 			__pcpuref_after_tasks(&d->rcu, sched_after_tasks);
 		else
 			__pcpuref_after_sched(&d->rcu, grace_period_passed);
 	}
+	preempt_enable();
+}
 
+void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync)
+{
 	if (todo & TODO_RELEASE) {
 		if (d->flags & PCPUREF_RELEASE_WORK)
 			__pcpuref_queue_work(__pcpuref_work(d));
@@ -567,7 +577,7 @@ void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync)
 			release(d);
 	}
 
-	if (see_through) {
+	if (sync && (todo & TODO_GRACE_PERIOD)) {
 		__pcpuref_wait_for_readers(__pcpuref_readers(d));
 		/* Callbacks find softirqs off, as in an RCU callback. */
 		local_bh_disable();

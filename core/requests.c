@@ -52,7 +52,8 @@ static void settle(struct request *rq)
 
 static void end(struct request *rq, bool sync)
 {
-	__pcpuref_unlock(rq->d, rq->flags);
+	__acquire(&rq->d->lock);
+	__pcpuref_unlock_settled(rq->d, rq->flags, rq->todo, sync);
 	__pcpuref_run(rq->d, rq->todo, sync);
 }
 

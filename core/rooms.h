@@ -201,14 +201,22 @@ void __pcpuref_wake_failed(struct pcpuref_data *d, bool for_release, int result)
 struct pcpuref_data *__pcpuref_lock(struct pcpuref *ref, unsigned long *flags);
 void __pcpuref_unlock(struct pcpuref_data *d, unsigned long flags);
 
-/* Under the lock; what they return is for __pcpuref_run(). */
+/*
+ * Under the lock; what they return is for __pcpuref_run(), and of __pcpuref_settle() for
+ * __pcpuref_unlock_settled() before.
+ */
 unsigned int __pcpuref_settle(struct pcpuref_data *d);
 unsigned int __pcpuref_reached_zero(struct pcpuref_data *d, unsigned long caller);
 unsigned int __pcpuref_revive(struct pcpuref_data *d, unsigned long caller);
 void __pcpuref_tag(struct pcpuref_data *d, unsigned long tags);
 bool __pcpuref_add_confirm(struct pcpuref_data *d, pcpuref_func_t *confirm);
 
-/* Without it. With @sync the caller may sleep, and sees a grace period through. */
+/*
+ * Drop the lock, and do the rest without it. With @sync the caller may sleep, and sees a
+ * grace period through; else one has been asked for when the first of these returns.
+ */
+void __pcpuref_unlock_settled(struct pcpuref_data *d, unsigned long flags, unsigned int todo,
+			      bool sync);
 void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync);
 
 /* Does that lead to a grace period which @sync would see through? */
