@@ -626,11 +626,14 @@ void __pcpuref_misuse_gone(struct pcpuref *ref, unsigned long caller)
 	else if ((word & REPORTED) ||
 		 cmpxchg(&ref->word, word, word | __PCPUREF_TAGS | REPORTED) != word)
 		return;
-	/* The data may be another's after all: until the last look at it. */
+	/*
+	 * The data may be another's after all: until the last look at it. And probes are
+	 * called with preemption disabled, for which tracepoints of 7.x do not see themselves.
+	 */
 	preempt_disable_notrace();
 	event.release = gone_release(ref);
-	preempt_enable_notrace();
 	report(&event, "caller=", 0);
+	preempt_enable_notrace();
 }
 
 /*
