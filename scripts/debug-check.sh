@@ -136,6 +136,7 @@ for kernel in ${kernels:-kasan kcsan}; do
 	case ${tasks:-kunit} in
 	*kunit*) subdirs="$subdirs kunit" ;;
 	esac
+	say "compiling modules and tests for the kernel with $kernel"
 	# shellcheck disable=SC2086 # a list of words
 	build "$top" "$work" $subdirs
 	for task in ${tasks:-kunit selftest stress blind}; do

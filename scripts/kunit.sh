@@ -27,6 +27,7 @@ eval "$assignments"
 work_dir "kunit-$flavour"
 log=$work/console.log
 
+say "compiling the suites for User Mode Linux, $flavour"
 "$top/scripts/build-modules.sh" "$KDIR" "$work/build" ARCH=um kunit
 pairs=
 for m in "$work"/build/*.ko; do

@@ -425,6 +425,23 @@ kernel_source()
 	unlock
 }
 
+# ticker SECONDS LOG PATTERN WHAT NAME: tells now and then how many lines of LOG have the
+# pattern. To be run beside what writes LOG, as $_ticker; no_ticker ends it, and so does the
+# end of the shell.
+ticker()
+{
+	_n=0
+	while sleep "$1" >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
+		_n=$((_n + $1))
+		say "  $(grep -c "$3" "$2" || :) $4 in ${_n}s ($5)"
+	done
+}
+no_ticker()
+{
+	kill "$_ticker" 2>/dev/null || :
+	wait "$_ticker" 2>/dev/null || :
+}
+
 # Run a kernel build, tell how far it is. The number of objects that a
 # configuration makes is not known before: no total is told.
 # kbuild LOG OBJDIR make-arguments...
@@ -433,19 +450,11 @@ kbuild()
 	_log=$1
 	_obj=$2
 	shift 2
-	(
-		# Runs beside make, and ends with it.
-		_n=0
-		while sleep 20 >/dev/null 2>&1; do
-			_n=$((_n + 20))
-			say "  $(grep -c '^  \(CC\|AS\)' "$_log" || :) objects compiled in ${_n}s (${_obj##*/})"
-		done
-	) 9>&- &
+	ticker 20 "$_log" '^  \(CC\|AS\)' "objects compiled" "${_obj##*/}" 9>&- &
 	_ticker=$!
 	_rc=0
 	make "$@" >"$_log" 2>&1 9>&- || _rc=$?
-	kill "$_ticker" 2>/dev/null || :
-	wait "$_ticker" 2>/dev/null || :
+	no_ticker
 	[ "$_rc" -eq 0 ] || {
 		grep -n -B2 -A6 -i 'error' "$_log" | tail -n 40 >&2
 		die "kernel build failed, see $_log"
@@ -520,7 +529,11 @@ guest_run()
 		_rc=$(cat "$_log.rc" 2>/dev/null || echo 0)
 		rm -f "$_log.rc"
 	else
+		_name=${_log%/*}
+		ticker 60 "$_log" '^ *\(not \)\{0,1\}ok [0-9]' results "${_name##*/}" 6>&- 9>&- &
+		_ticker=$!
 		"$@" </dev/null >"$_log" 2>&1 || _rc=$?
+		no_ticker
 	fi
 	sed -i 's/\r//g' "$_log"
 	if [ "$_rc" -eq 124 ] || [ "$_rc" -eq 137 ]; then

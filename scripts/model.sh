@@ -12,8 +12,10 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 
 work_dir model
 rc=0
+say "exploring the model (minutes)"
 "$top/Documentation/models/check.sh" >"$work/explored" || rc=1
 cat "$work/explored"
+say "comparing it with the code"
 "$top/scripts/agree.sh" >"$work/compared" || rc=1
 cat "$work/compared"
 add_up "$work/explored" "$work/compared" || rc=1

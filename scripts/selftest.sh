@@ -38,6 +38,7 @@ log=$work/console.log
 
 : "${MODULES:=samples samples/porting samples/porting/shim samples/porting/shim-kref \
 	holders watch selftests/test_modules selftests/kunit}"
+say "compiling modules and tests for $RELEASE"
 # shellcheck disable=SC2086 # a list of words
 "$top/scripts/build-modules.sh" "$KDIR" "$work/build" $MODULES
 rm -rf "$work/modules" "$work/selftests"
