@@ -56,6 +56,12 @@ make -C "$work/own/selftests" KDIR="$KDIR" -j"$(nproc)" >"$work/own.log" 2>&1 6>
 	die "make -C selftests failed, see $work/own.log"
 }
 
+# There is no make in the machine, where "make run_tests" would run them.
+make -s -n -C "$work/own/selftests" KDIR="$KDIR" run_tests 2>&1 | grep -qx '\./run\.sh' ||
+	die "make run_tests does not run run.sh"
+# shellcheck disable=SC2016 # for sed
+sed -n 's/^programs=${SELFTESTS:-\(.*\)}$/\1/p' "$top/selftests/run.sh" | tr ' ' '\n' >"$work/by-us"
+
 # --- The same in a kernel's tools/testing/selftests ---------------------------------
 
 say "building and installing with the kernel's lib.mk"
@@ -76,6 +82,10 @@ cp "$top/scripts/warnings.awk" "$there/pcpuref/"
 	tail -n 20 "$work/tree.log" >&2
 	die "lib.mk's install failed, see $work/tree.log"
 }
+
+sed 's/^pcpuref://' "$work/installed/kselftest-list.txt" >"$work/by-them"
+diff "$work/by-us" "$work/by-them" >&2 ||
+	die "run.sh and TEST_PROGS of selftests/Makefile have different programs"
 
 # --- Both in a virtual machine ---------------------------------------------------
 

@@ -492,9 +492,9 @@ built_kernel()
 		while read -r _line; do
 			case $_line in
 			*=n) ! grep -q "^${_line%n}" "$dir/.config" ||
-				say "  the kernel has ${_line%=n}" ;;
+				die "the kernel's configuration keeps ${_line%=n}" ;;
 			*) grep -qx "$_line" "$dir/.config" ||
-				say "  the kernel has no ${_line%=*}" ;;
+				die "the kernel's configuration does not take $_line" ;;
 			esac
 		done <"$dir/fragment"
 		# shellcheck disable=SC2086
