@@ -13,7 +13,8 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 . "$top/scripts/lib.sh"
 
 need_build_packages
-need_packages sparse shellcheck
+# The last two are for docs.sh: what that says when it installs them is no complaint.
+need_packages sparse shellcheck python3 python3-sphinx perl
 kernel_source 6.12
 assignments=$("$top/scripts/stock-kernel.sh" 6.12)
 eval "$assignments"
@@ -99,7 +100,10 @@ self_test()
 	if "$2" >"$work/self-test" 2>&1; then
 		: >"$work/out"
 	else
-		grep -v "^ok " "$work/self-test" >"$work/out"
+		{
+			grep -v "^ok " "$work/self-test"
+			echo "$2 failed"
+		} >"$work/out"
 	fi
 	result "$1"
 }

@@ -73,6 +73,7 @@ soon()
 }
 
 # told TEXT: whether the log has it since the last mark
+# shellcheck disable=SC2317 # called by soon()
 told()
 {
 	slice | grep -qF "$1"
