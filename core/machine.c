@@ -550,7 +550,7 @@ bool __pcpuref_sees_grace_period(unsigned int todo)
 }
 
 void __pcpuref_unlock_settled(struct pcpuref_data *d, unsigned long flags, unsigned int todo,
-			      bool sync)
+			      bool sync) __releases(&d->lock)
 {
 	/*
 	 * When the lock is dropped, others rely on the grace period. A task that was

@@ -216,7 +216,7 @@ bool __pcpuref_add_confirm(struct pcpuref_data *d, pcpuref_func_t *confirm);
  * grace period through; else one has been asked for when the first of these returns.
  */
 void __pcpuref_unlock_settled(struct pcpuref_data *d, unsigned long flags, unsigned int todo,
-			      bool sync);
+			      bool sync) __releases(&d->lock);
 void __pcpuref_run(struct pcpuref_data *d, unsigned int todo, bool sync);
 
 /* Does that lead to a grace period which @sync would see through? */

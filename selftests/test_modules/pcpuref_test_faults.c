@@ -479,7 +479,7 @@ static void promotion_and_kill(struct test *t)
 }
 
 /* Since then modules may use the tracepoint. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+#if KERNEL_VERSION(6, 2, 0) <= LINUX_VERSION_CODE
 struct want {
 	struct pcpuref	*ref;
 	unsigned int	times;
@@ -653,7 +653,7 @@ static const struct test_case cases[] = {
 	TEST_CASE("requests_in_shortage", requests_in_shortage),
 	TEST_CASE("promotion", promotion),
 	TEST_CASE("promotion_and_kill", promotion_and_kill),
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+#if KERNEL_VERSION(6, 2, 0) <= LINUX_VERSION_CODE
 	TEST_CASE("promotion_wanted_meanwhile", promotion_wanted_meanwhile),
 #endif
 	TEST_CASE("release_places", release_places),
