@@ -232,7 +232,7 @@ check warnings_race_below_ours 1 warnings.awk '^data race of ours: data-race in 
 $(race "memcpy / g" "memcpy+0x1/0x20" "g+0x1/0x20" "f+0x1/0x20 [porting_kref]")
 END
 
-# A clock that is read while it is set.
+# A client of percpu_ref has its inline functions.
 check warnings_race_of_percpu_ref 0 warnings.awk <<END
 $(race "percpu_ref_resurrect / user [porting_x]" "percpu_ref_resurrect+0x1/0x20" \
 	"user+0x1/0x20 [porting_x]")
@@ -243,6 +243,7 @@ $(race "percpu_refs_of_mine / user [porting_x]" "percpu_refs_of_mine+0x1/0x20" \
 	"user+0x1/0x20 [porting_x]")
 END
 
+# A clock that is read while it is set.
 check warnings_race_of_a_clock 0 warnings.awk <<END
 $(race "ktime_get_mono_fast_ns+0xaf/0x1f0" "ktime_get_mono_fast_ns+0xaf/0x1f0" \
 	"ktime_get_mono_fast_ns+0xaf/0x1f0" "__pcpuref_event+0x1/0x20 [pcpuref]")

@@ -478,7 +478,7 @@ static void promotion_and_kill(struct test *t)
 	expect_there(t, &before);
 }
 
-/* Since then modules may use the tracepoint. */
+/* Since then modules may use the tracepoint "console". */
 #if KERNEL_VERSION(6, 2, 0) <= LINUX_VERSION_CODE
 struct want {
 	struct pcpuref	*ref;
