@@ -592,15 +592,13 @@ tree_files()
 client_from_docs()
 {
 	cp -R "$top/samples/template" "$1"
-	awk '/^==*$/ { section = last }
-		{ last = $0 }
-		section == "The modules that depend on it" && /^   (ccflags-y|KBUILD_[A-Z_]*) / {
+	awk '/^   (ccflags-y|KBUILD_[A-Z_]*) / {
 			sub(/^ */, "")
 			print
 			n++
 		}
 		END { exit n != 2 }' "$top/Documentation/install.rst" >"$1/Kbuild" ||
-		die "Documentation/install.rst has not two lines for a Kbuild"
+		die "Documentation/install.rst has not exactly two lines for a Kbuild"
 	echo "obj-m := template.o" >>"$1/Kbuild"
 }
 
