@@ -4,13 +4,16 @@
 # in KTAP, the format of KUnit and kselftest.
 #
 # Prints the result lines, what a failed test had to say, a table of the
-# suites (the outermost tests), and as the last line
+# suites (the outermost tests) with their times, and as the last line
 #
 #	N passed, N failed, N skipped
 #
 # Innermost results count; a test around others counts only if it failed
 # though none of them did. What makes results incomplete counts as failed:
 # a plan that was not kept, a suite that did not end, nothing executed.
+#
+# The time of a suite is what a line "# NAME: N s" before its result says, or, in a console
+# log, what passed since the result before or since the begin of the run.
 #
 # kernel_log: the results are in a console log. Other lines of the kernel
 # are shown only where a test failed. Suites without tests are wrong, and
@@ -50,6 +53,9 @@ BEGIN {
 {
 	line = $0
 	sub(/\r$/, "", line)
+	stamp = ""
+	if (match(line, /^\[ *[0-9]+\.[0-9]+\]/))
+		stamp = substr(line, 2, RLENGTH - 2) + 0
 	sub(/^\[ *[0-9]+\.[0-9]+\](\[ *[CT][0-9]+\])? /, "", line)
 	body = line
 	sub(/^ */, "", body)
@@ -81,8 +87,10 @@ kernel_log && line ~ /pcpuref-loaded: / {
 body ~ /^KTAP version [0-9]+$/ && depth == int(depth) {
 	said = 0
 	# A new run begins; at the top there is one for each module.
-	if (!depth)
+	if (!depth) {
 		close_level(0)
+		since = stamp
+	}
 	next
 }
 
@@ -134,6 +142,11 @@ body ~ /^(not )?ok [0-9]+( |$)/ && depth == int(depth) && depth < max_depth {
 
 	if (!depth) {
 		suite[++suites] = name
+		if (name in took)
+			seconds[suites] = took[name]
+		else if (stamp != "" && since != "")
+			seconds[suites] = stamp - since
+		since = stamp
 		for (k in n)
 			of[suites, k] = n[k]
 		split("", n)
@@ -143,6 +156,10 @@ body ~ /^(not )?ok [0-9]+( |$)/ && depth == int(depth) && depth < max_depth {
 
 # Anything else is kept, for the case that the test turns out to have failed.
 {
+	if (line ~ /^# [^ ]+: [0-9]+ s$/) {
+		split(substr(line, 3), word, ": ")
+		took[word[1]] = word[2] + 0
+	}
 	if (said < 200)
 		say[++said] = line
 }
@@ -170,10 +187,11 @@ END {
 		if (length(suite[i]) > width)
 			width = length(suite[i])
 	print ""
-	printf "%-" width "s  %6s  %6s  %7s\n", "suite", "passed", "failed", "skipped"
+	printf "%-" width "s  %6s  %6s  %7s  %5s\n", "suite", "passed", "failed", "skipped", "time"
 	for (i = 1; i <= suites; i++)
-		printf "%-" width "s  %6d  %6d  %7d\n", suite[i],
-			of[i, "passed"], of[i, "failed"], of[i, "skipped"]
+		printf "%-" width "s  %6d  %6d  %7d  %5s\n", suite[i],
+			of[i, "passed"], of[i, "failed"], of[i, "skipped"],
+			i in seconds ? sprintf("%.0fs", seconds[i]) : "-"
 	if (problems)
 		printf "%-" width "s  %6s  %6d\n", "(errors)", "", problems
 	print ""

@@ -102,17 +102,17 @@ done
 
 # The tables that ktap.awk ends with, after the name of the cell.
 {
-	echo "cell suite passed failed skipped"
+	echo "cell suite passed failed skipped time"
 	for cell; do
 		awk -v cell="$cell" '
-			/^suite +passed +failed +skipped$/ { table = 1; next }
+			/^suite +passed +failed +skipped +time$/ { table = 1; next }
 			/^$/ { table = 0 }
-			table && $1 == "(errors)" { print cell, $1, 0, $2, 0; next }
-			table && NF >= 4 {
+			table && $1 == "(errors)" { print cell, $1, 0, $2, 0, "-"; next }
+			table && NF >= 5 {
 				name = $0
-				sub(/( +[0-9]+)+$/, "", name)
+				sub(/( +[0-9]+)+ +([0-9]+s|-)$/, "", name)
 				gsub(/ /, "_", name)
-				print cell, name, $(NF - 2), $(NF - 1), $NF
+				print cell, name, $(NF - 3), $(NF - 2), $(NF - 1), $NF
 			}' "$work/$cell/output"
 	done
 } >"$work/suites"

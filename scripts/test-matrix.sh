@@ -16,7 +16,7 @@ export MATRIX_CELLS MATRIX_WORK
 # The table of a report, and the line that it ends with.
 suites()
 {
-	printf '\n%s\n' "suite      passed  failed  skipped"
+	printf '\n%s\n' "suite      passed  failed  skipped  time"
 	for _s; do
 		echo "$_s"
 	done
@@ -34,17 +34,17 @@ cell()
 
 : >"$work/table"
 {
-	suites "load            5       0        0" "watch           7       0        2"
+	suites "load            5       0        0   31s" "watch           7       0        2     -"
 	echo "12 passed, 0 failed, 2 skipped"
 } | cell good 0
 echo "what the machine said" >"$work/machine.log"
 {
 	echo "# the console and the kernel's log: $work/machine.log"
-	suites "load            4       1        0"
+	suites "load            4       1        0    5s"
 	echo "4 passed, 1 failed, 0 skipped"
 } | cell fails 1
 {
-	suites "load            5       0        0"
+	suites "load            5       0        0    5s"
 	echo "5 passed, 0 failed, 0 skipped"
 } | cell lies 3
 echo "cannot build" | cell silent 0
@@ -53,7 +53,7 @@ echo "cannot build" | cell silent 0
 	echo "and then it died"
 } | cell dies 0
 {
-	suites "load            0       0        5"
+	suites "load            0       0        5    0s"
 	echo "0 passed, 0 failed, 5 skipped"
 } | cell skips 0
 
@@ -80,12 +80,12 @@ $(cat "$work/out")"
 	verdict "$_name" "$_why"
 }
 
-# The table of suites, and that of cells with the time.
+# The tables of suites and of cells, both with the time.
 expect passes good 0 \
-	'good +load +5 +0 +0' 'good +watch +7 +0 +2' 'good +12 +0 +2 +[0-9]+s +-' \
+	'good +load +5 +0 +0 +31s' 'good +watch +7 +0 +2 +-' 'good +12 +0 +2 +[0-9]+s +-' \
 	'12 passed, 0 failed, 2 skipped'
 expect failing_test "good fails" 1 \
-	'good +12 +0 +2 +[0-9]+s +-' 'fails +load +4 +1 +0' 'fails +4 +1 +0 +[0-9]+s +/.*/fails/' \
+	'good +12 +0 +2 +[0-9]+s +-' 'fails +load +4 +1 +0 +5s' 'fails +4 +1 +0 +[0-9]+s +/.*/fails/' \
 	'pcpuref: fails: 4 passed, 1 failed, 0 skipped: FAILED, see /.*/fails/' \
 	'16 passed, 1 failed, 2 skipped'
 why=
@@ -99,7 +99,7 @@ expect no_result "good silent" 1 \
 expect result_is_not_the_end "good dies" 1 \
 	'dies +0 +1 +0 +[0-9]+s +/.*' '12 passed, 1 failed, 2 skipped'
 expect nothing_passed "good skips" 1 \
-	'skips +load +0 +0 +5' 'skips +0 +1 +0 +[0-9]+s +/.*' '12 passed, 1 failed, 2 skipped'
+	'skips +load +0 +0 +5 +0s' 'skips +0 +1 +0 +[0-9]+s +/.*' '12 passed, 1 failed, 2 skipped'
 expect all_cells "" 1 '21 passed, 5 failed, 2 skipped'
 expect no_such_cell "good bad" 1 'pcpuref: error: no such cell: bad \(good fails .*\)'
 

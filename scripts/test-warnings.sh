@@ -385,6 +385,32 @@ check ktap_two_modules 0 "ktap.awk -v kernel_log=1" '^2 passed, 0 failed, 0 skip
 [    0.100000] pcpuref-loaded: n 0
 END
 
+check ktap_time_of_a_program 0 ktap.awk '^a *1 *0 *0 *12s$' <<'END'
+1..1
+    1..1
+    # x: 3 s
+    ok 1 x
+# a: 12 s
+# the log has wrapped
+ok 1 a
+END
+
+check ktap_time_by_stamps 0 "ktap.awk -v kernel_log=1" '^b *1 *0 *0 *5s$' <<'END'
+[    1.000000] KTAP version 1
+[    1.000000] 1..2
+[    1.000000]     1..1
+[    3.000000]     ok 1 x
+[    3.000000] ok 1 a
+[    4.000000]     1..1
+[    7.900000]     ok 1 x
+[    8.000000] ok 2 b
+END
+
+check ktap_no_time 0 ktap.awk '^a *1 *0 *0 *-$' <<'END'
+1..1
+ok 1 a
+END
+
 check ktap_problems_of_the_caller 1 "ktap.awk -v problems=1" '^1 passed, 1 failed, 0 skipped$' <<'END'
 1..1
 ok 1 a
