@@ -176,7 +176,9 @@ inline check_invariants()
 
 inline start_release(todo)
 {
+#ifndef BUG_TODO_LOST
 	todo = todo || !releasing;
+#endif
 	releasing = true
 }
 
@@ -321,7 +323,9 @@ inline settle(todo)
 			before_next = 0;
 			sure = (sure -> 2 : 0);
 			busy = true;
+#ifndef BUG_NO_REQUEST
 			gp_wanted = true;
+#endif
 			was_zero = (count <= 0);
 #if defined(BUG_NO_OWN)
 			own = false;
@@ -379,7 +383,10 @@ active proctype grace_period()
 	bool todo, visit;
 	short sum;
 
+#ifdef REPLAY
+	/* The driver does not end, so this waits for it. */
 end:
+#endif
 	do
 	:: atomic {
 			gp_wanted && may_end ->
