@@ -12,6 +12,8 @@ exec "$top/scripts/steps.sh" -k <<'END'
 make matrix
 SECS=600 scripts/debug-check.sh stress blind
 make stress SECS=600
+make stress KERNEL=6.12-rt SECS=120
+make stress KERNEL=6.12-arm64 SECS=120
 make mutants
 make kunit-tree
 make kunit-tree UML=smp
