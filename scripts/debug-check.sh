@@ -7,7 +7,8 @@
 #   kunit     the KUnit suites, by the kernel's own KUnit
 #   selftest  the programs of selftests/; SELFTESTS="a.sh b.sh" chooses some
 #   stress    everything at random for SECS seconds (600), with STRESS_SEED (0: a new one)
-#   blind     kcsan only: the core with plain reads of the word, which must be reported
+#   blind     does the kernel see what it should? kasan: a mistake of each kind; kcsan: the
+#             core with plain reads of the word. All must be reported
 #
 # Without a kernel both, without a task all. Prints the results and ends with
 # "N passed, N failed, N skipped".
@@ -107,7 +108,7 @@ spoil()
 		-exec sed -i 's/READ_ONCE(\([a-z>-]*->word\))/(\1)/' {} +
 }
 
-judge_blind()
+judge_plain_word()
 {
 	awk -f "$top/scripts/warnings.awk" "$dmesg" >"$work/blind.warnings" || :
 	seen=$(grep -c '^data race of ours: ' "$work/blind.warnings" || :)
@@ -116,8 +117,45 @@ judge_blind()
 	[ "$seen" -gt 0 ] || why="$why
 no report names pcpuref, see $log"
 	verdict plain_word_is_reported "$why"
+}
+
+# reported MISTAKE TEXT: the judge of the logs finds TEXT in what came of that mistake.
+reported()
+{
+	sed -n "/pcpuref-mistake: $1\$/,/pcpuref-mistake: /p" "$dmesg" >"$work/blind.slice"
+	why=
+	awk -f "$top/scripts/warnings.awk" "$work/blind.slice" >"$work/blind.warnings" || :
+	grep -q "$2" "$work/blind.warnings" || why="not reported: $2
+$(cat "$work/blind.slice")"
+	verdict "$1_is_reported" "$why"
+}
+
+# The mistakes of pcpuref_test_mistakes.c.
+judge_mistakes()
+{
+	reported no_read_side 'suspicious RCU usage'
+	reported sleep_in_atomic 'BUG: sleeping function called'
+	reported cpu_may_change 'BUG: using smp_processor_id() in preemptible'
+	reported queued_twice 'ODEBUG: activate active'
+	reported shift 'UBSAN: shift-out-of-bounds'
+	reported order_of_locks 'possible circular locking dependency'
+	reported use_after_free 'BUG: KASAN: slab-use-after-free'
+	reported bounds 'UBSAN: array-index-out-of-bounds'
+	# What guest-debug.sh finds at the end.
+	why=
+	printf '%s\n' "lockdep is off" "memory was leaked" | cmp -s - "$faults" ||
+		why="expected a leak, and lockdep off: $(cat "$faults")"
+	verdict faults_are_found "$why"
+}
+
+# judge_blind WHAT: mistakes or plain_word
+judge_blind()
+{
+	number=0
+	failures=0
+	"judge_$1"
 	echo
-	echo "$((1 - failures)) passed, $failures failed, 0 skipped"
+	echo "$((number - failures)) passed, $failures failed, 0 skipped"
 	[ "$failures" -eq 0 ]
 }
 
@@ -140,8 +178,6 @@ for kernel in ${kernels:-kasan kcsan}; do
 	# shellcheck disable=SC2086 # a list of words
 	build "$top" "$work" $subdirs
 	for task in ${tasks:-kunit selftest stress blind}; do
-		# For the other kernel it has no meaning.
-		[ "$task" != blind ] || [ "$kernel" = kcsan ] || continue
 		started=$(date +%s)
 		log=$work/$task.log
 		dmesg=$work/$task.dmesg
@@ -150,18 +186,18 @@ for kernel in ${kernels:-kasan kcsan}; do
 		# Everything is slower here.
 		settings="SELFTEST_TIMEOUT=$((secs + 1200))"
 		echo "== $kernel $task"
-		case $task in
-		kunit)
+		case $kernel-$task in
+		*-kunit)
 			boot kunit "$work" kunit.enable=1 kunit.autorun=1
 			judge "$dmesg" -v kernel_log=1 >"$report" || rc=1
 			;;
-		selftest)
+		*-selftest)
 			[ -z "${SELFTESTS:-}" ] ||
 				settings="$settings SELFTESTS=$(quote "$SELFTESTS")"
 			boot selftest "$work"
 			judge_programs >"$report" || rc=1
 			;;
-		stress)
+		*-stress)
 			# "make stress" runs the rest of it, on a kernel that is faster.
 			settings="$settings SELFTESTS=stress.sh STRESS_ONLY=1"
 			settings="$settings STRESS_SECS=$secs STRESS_SEED=${STRESS_SEED:-0}"
@@ -171,13 +207,17 @@ for kernel in ${kernels:-kasan kcsan}; do
 			boot selftest "$work" $sharp
 			judge_programs >"$report" || rc=1
 			;;
-		blind)
+		kasan-blind)
+			boot blind "$work"
+			judge_blind mistakes >"$report" || rc=1
+			;;
+		kcsan-blind)
 			spoil "$work/blind/sources"
 			build "$work/blind/sources" "$work/blind" holders selftests/test_modules
 			settings="$settings SELFTESTS=storm.sh SECONDS_EACH=25"
 			# shellcheck disable=SC2086
 			boot selftest "$work/blind" $sharp
-			judge_blind >"$report" || rc=1
+			judge_blind plain_word >"$report" || rc=1
 			;;
 		esac
 		cat "$report"
@@ -187,7 +227,6 @@ for kernel in ${kernels:-kasan kcsan}; do
 	done
 done
 
-[ -n "$reports" ] || die "nothing to do: the task blind is for kcsan"
 # shellcheck disable=SC2086 # a list of words: no blanks in the cache's path
 add_up $reports || rc=1
 exit "$rc"
