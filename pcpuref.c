@@ -195,7 +195,8 @@ static __always_inline bool tryget(struct pcpuref *ref, unsigned long nr, u8 rea
 /*
  * It looks at the word and takes the reference in one section with preemption
  * disabled: that is what the grace period before a confirmation waits for
- * (litmus: d1-trygetlive-confirm).
+ * (litmus: d1-trygetlive-confirm). After the last put no RMW finds a count that is
+ * positive, whatever the word was (litmus: d3-lastput-tryget).
  */
 static __always_inline bool tryget_live(struct pcpuref *ref, unsigned long nr, u8 readers,
 					unsigned long caller)

@@ -17,9 +17,9 @@
 
 /*
  * PCPUREF_ALLOW_ZERO: a live reference at zero. Of a dying one only its end counts,
- * which is told a moment later. The acquire of the zero makes the tag visible that
- * the kill has stored before: pairs with the RMWs of puts and of drop()
- * (litmus: h5-kill-iszero).
+ * which is told a moment later. The acquire of the zero makes visible what was done before
+ * each put, and the tag that a kill has stored before: pairs with the RMWs of puts and of
+ * drop() (litmus: f2-put-iszero, h5-kill-iszero).
  */
 static bool is_visiting_zero(const struct pcpuref *ref, const struct pcpuref_data *d)
 {
@@ -60,7 +60,7 @@ bool pcpuref_is_zero(struct pcpuref *ref)
 	/* Pairs with the smp_store_release() in detach(). */
 	d = smp_load_acquire(&ref->data);
 	if (d && !((unsigned long)d & GONE)) {
-		/* Pairs with the smp_store_release() in mark_zero(). */
+		/* Pairs with the RMW in mark_zero(). */
 		zero = smp_load_acquire(&d->zero) || is_visiting_zero(ref, d);
 	} else {
 		/* Stored before the data that says so. */

@@ -41,8 +41,9 @@ void __pcpuref_defer(struct pcpuref_data *d, int zeroes)
 	int old = atomic_read(&d->deferrals);
 
 	/*
-	 * Fully ordered, also when it finds it listed: then what went before is
-	 * seen by undefer(), whose atomic_xchg() this pairs with (litmus: g1-defer-undefer).
+	 * Fully ordered, also when it finds it listed: then what went before is seen by
+	 * undefer(), whose atomic_xchg() this pairs with
+	 * (litmus: g1-defer-undefer, b5-put-defer).
 	 */
 	while (!atomic_try_cmpxchg(&d->deferrals, &old, (old + zeroes) | DEFERRED))
 		;

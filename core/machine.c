@@ -139,9 +139,11 @@ static unsigned int visit_zero(struct pcpuref_data *d)
 }
 
 /*
- * The count has come to zero, and the caller has seen that with acquire
- * semantics: end this life. Somebody without a reference may have got or put in
- * between, and has seen zero then, and reports it: so release must not come.
+ * The count has come to zero: end this life. Somebody without a reference may have got
+ * or put in between, and has seen zero then, and reports it: so release must not come.
+ *
+ * The RMW is fully ordered: release, and who is told that it is zero, see what was done
+ * before each put (litmus: f1-lastput-iszero, b4-put-claim).
  */
 static unsigned int mark_zero(struct pcpuref_data *d)
 {
@@ -152,8 +154,8 @@ static unsigned int mark_zero(struct pcpuref_data *d)
 		__pcpuref_wake_failed(d, true, -ENOTRECOVERABLE);
 		return 0;
 	}
-	/* Pairs with smp_load_acquire() in pcpuref_is_zero() (litmus: f1-lastput-iszero). */
-	smp_store_release(&d->zero, true);
+	/* After the RMW: pairs with the smp_load_acquire() in pcpuref_is_zero(). */
+	WRITE_ONCE(d->zero, true);
 	d->ended++;
 	/* One release for this zero and for those before that were not told yet. */
 	d->zeroes = 0;
@@ -607,8 +609,6 @@ unsigned int __pcpuref_revive(struct pcpuref_data *d, unsigned long caller)
 		 * have come to tell yet. Then it is told here on its behalf.
 		 */
 		if (!d->zero && !is_stuck(d)) {
-			/* Pairs with the release of the puts (litmus: b4-put-claim). */
-			smp_acquire__after_ctrl_dep();
 			todo = mark_zero(d);
 			d->claimed++;
 		}

@@ -206,7 +206,7 @@ static void add_in_common(const struct pcpuref *ref, place_t place, long nr)
 /* Built into the kernel, a client may come first. */
 static bool is_ready(void)
 {
-	/* Pairs with the smp_store_release() in __pcpuref_accounts_init(). */
+	/* Pairs with __pcpuref_accounts_init() (litmus: p1-publish). */
 	if (likely(smp_load_acquire(&buckets)))
 		return true;
 	atomic_long_inc(&lost);

@@ -118,7 +118,7 @@ static place_t probe(unsigned long address, unsigned long caller, place_t *room)
 	for (i = 0; i < PROBES; i++) {
 		place_t nr = (first + i) % MAX_PLACES + 1;
 		struct place *place = slot_of(nr);
-		/* Pairs with the smp_store_release() in fill(): then the rest is there. */
+		/* Pairs with fill(): then the rest is there (litmus: p1-publish). */
 		unsigned long found = smp_load_acquire(&place->address);
 
 		if (found == address && READ_ONCE(place->caller) == caller)
@@ -406,7 +406,7 @@ bool __pcpuref_place_is_handed_over(place_t place)
  */
 static bool is_filled(const struct place *place)
 {
-	/* Pairs with the smp_store_release() in fill(): then the rest is there. */
+	/* Pairs with fill(): then the rest is there (litmus: p1-publish). */
 	unsigned long address = smp_load_acquire(&place->address);
 
 	return address && address != REUSABLE;
@@ -465,7 +465,7 @@ bool __pcpuref_place_set_handed_over(place_t place)
 
 static const char *text_of(const unsigned long *address, char *const *kept, char *text)
 {
-	/* Pairs with the smp_store_release() in keep(): what is kept is there. */
+	/* Pairs with keep(): what is kept is there (litmus: p1-publish). */
 	unsigned long at = smp_load_acquire(address);
 
 	if (at == GONE)
@@ -509,7 +509,7 @@ void __pcpuref_places_put(unsigned long *gets)
 #ifdef CONFIG_MODULES
 static bool lies_in(const struct place *place, const struct module *module, bool init_only)
 {
-	/* Pairs with the smp_store_release() in fill(): then the caller is there. */
+	/* Pairs with fill(): then the caller is there (litmus: p1-publish). */
 	unsigned long address = smp_load_acquire(&place->address);
 	unsigned long caller = READ_ONCE(place->caller);
 

@@ -138,7 +138,7 @@ compare_with_code()
 {
 	(
 		cd "${CODE:-$top}"
-		cat pcpuref.c pcpuref.h pcpuref_kref.h core/*.c core/*.h
+		cat pcpuref.c pcpuref.h pcpuref_kref.h core/*.[ch] holders/*.[ch]
 	) >"$work/code"
 
 	# A name that is spelt wrong is no name of a test; nothing after it is none either.
