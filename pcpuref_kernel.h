@@ -90,9 +90,8 @@ static __always_inline void pcpuref_preempt_enable(void)
 
 /*
  * A grace period that waits for every reader with preemption disabled and is not
- * delayed. Before 4.20 this was call_rcu_sched(); since then call_rcu() waits for
- * such readers too. With RCU_LAZY, which came in 6.2 together with
- * call_rcu_hurry(), a plain call_rcu() may be batched for seconds.
+ * delayed. With RCU_LAZY, which came in 6.2 together with call_rcu_hurry(), a plain
+ * call_rcu() may be batched for seconds.
  */
 static inline void pcpuref_call_rcu_sched(struct rcu_head *head,
 					  rcu_callback_t func)
@@ -179,16 +178,11 @@ static inline bool pcpuref_in_nmi(void)
 /* Read memory that may be anything, if it can be read. Needs linux/uaccess.h. */
 #define pcpuref_read_nofault(to, from, size) (!copy_from_kernel_nofault(to, from, size))
 
-/*
- * Since 6.17 a workqueue has to say that it is not WQ_UNBOUND, and the workqueue that
- * schedule_work() uses has another name: 7.x warns of the old one.
- */
+/* Since 6.17 a workqueue has to say that it is not WQ_UNBOUND. */
 #if KERNEL_VERSION(6, 17, 0) <= LINUX_VERSION_CODE
 #define PCPUREF_WQ_PERCPU	WQ_PERCPU
-#define pcpuref_system_wq	system_percpu_wq
 #else
 #define PCPUREF_WQ_PERCPU	0
-#define pcpuref_system_wq	system_wq
 #endif
 
 /* Since 6.10 __assign_str() has no argument for the source of the string. */

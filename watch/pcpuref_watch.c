@@ -180,14 +180,24 @@ static unsigned long watch_period(void)
 	return clamp_t(unsigned long, period, HZ / 2, 4 * HZ);
 }
 
+/* Under the lock of the module's parameters: nothing is scheduled any more after exit. */
 static bool running;
+
+static void set_running(bool run)
+{
+	kernel_param_lock(THIS_MODULE);
+	running = run;
+	kernel_param_unlock(THIS_MODULE);
+}
 
 static int stuck_secs_set(const char *value, const struct kernel_param *kp)
 {
 	int err = param_set_uint(value, kp);
 
-	if (!err && READ_ONCE(running))
-		mod_delayed_work(pcpuref_system_wq, &watch_work, 0);
+	if (!err && running) {
+		cancel_delayed_work(&watch_work);
+		schedule_delayed_work(&watch_work, 0);
+	}
 	return err;
 }
 
@@ -660,7 +670,8 @@ static struct seen *see(const struct pcpuref_info *info)
 		kfree(seen);
 		return NULL;
 	}
-	nr_seen++;
+	/* Pairs with the READ_ONCE() in stats_show(). */
+	WRITE_ONCE(nr_seen, nr_seen + 1);
 	make_file(seen);
 	return seen;
 }
@@ -668,10 +679,16 @@ static struct seen *see(const struct pcpuref_info *info)
 static void forget(struct seen *seen)
 {
 	xa_erase(&all_seen, seen->id);
-	nr_seen--;
+	WRITE_ONCE(nr_seen, nr_seen - 1);
 	/* Waits for readers of the file, who look at seen->id. */
 	debugfs_remove(seen->file);
 	kfree_rcu(seen, rcu);
+}
+
+/* The fast clock may step back a little, and another CPU may have read it later. */
+static u64 ns_between(u64 since, u64 now)
+{
+	return now > since ? now - since : 0;
 }
 
 /* Is it stuck in something, and for how many seconds? */
@@ -709,7 +726,7 @@ static enum stuck is_stuck(struct seen *seen, const struct pcpuref_info *info,
 	default:
 		return NOT_STUCK;
 	}
-	*secs = div_u64(ktime_get_mono_fast_ns() - since, NSEC_PER_SEC);
+	*secs = div_u64(ns_between(since, ktime_get_mono_fast_ns()), NSEC_PER_SEC);
 	return *secs >= limit ? why : NOT_STUCK;
 }
 
@@ -980,7 +997,7 @@ static void watch_fn(struct work_struct *work)
 
 static void seq_secs(struct seq_file *m, int width, u64 since, u64 now)
 {
-	u64 ms = div_u64(now - since, NSEC_PER_MSEC);
+	u64 ms = div_u64(ns_between(since, now), NSEC_PER_MSEC);
 	u32 rest;
 	u64 secs = div_u64_rem(ms, MSEC_PER_SEC, &rest);
 
@@ -1322,7 +1339,7 @@ static int __init pcpuref_watch_init(void)
 	debugfs_create_file("stats", 0400, root, NULL, &stats_fops);
 	debugfs_create_file("dump", 0200, root, NULL, &dump_fops);
 
-	WRITE_ONCE(running, true);
+	set_running(true);
 	schedule_delayed_work(&watch_work, 0);
 	return 0;
 }
@@ -1335,7 +1352,7 @@ static void __exit pcpuref_watch_exit(void)
 
 	if (!events_error)
 		detach(ARRAY_SIZE(attachments));
-	WRITE_ONCE(running, false);
+	set_running(false);
 	cancel_delayed_work_sync(&watch_work);
 	cancel_delayed_work_sync(&sync_work);
 	debugfs_remove(root);
