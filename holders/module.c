@@ -129,7 +129,6 @@ static int __init pcpuref_holders_init(void)
 
 	err = __pcpuref_tokens_init();
 	err = err ?: __pcpuref_places_init();
-	err = err ?: __pcpuref_accounts_init();
 	err = err ?: __pcpuref_suspects_init();
 	if (err)
 		goto free;
@@ -137,8 +136,14 @@ static int __init pcpuref_holders_init(void)
 	if (err)
 		goto free;
 	err = watch_modules();
+	if (err)
+		goto detach;
+	/* Last: a client that is built in as well uses the accounts from now on. */
+	err = __pcpuref_accounts_init();
 	if (!err)
 		return 0;
+	unwatch_modules();
+detach:
 	detach(ARRAY_SIZE(attachments));
 free:
 	free_all();
@@ -152,7 +157,8 @@ static void __exit pcpuref_holders_exit(void)
 	free_all();
 }
 
-module_init(pcpuref_holders_init);
+/* In a module, module_init(). Built in, after the core and before most clients. */
+core_initcall_sync(pcpuref_holders_init);
 module_exit(pcpuref_holders_exit);
 
 MODULE_DESCRIPTION("Who holds a per-CPU reference count");

@@ -22,6 +22,7 @@
 #include <linux/jiffies.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -487,18 +488,26 @@ void __pcpuref_suspects_print(const struct pcpuref *ref, u64 id, bool puts_only)
 /* --- Modules that go ------------------------------------------------------------------ */
 
 #ifdef CONFIG_MODULES
-/* Nobody prints a name, or moves what has it, while it may be taken back. */
+/*
+ * Nobody prints a name, or moves what has it, while it may be taken back. Of two modules
+ * that go at once, both of which may be in a place, the second finds what the first kept.
+ */
 void __pcpuref_suspects_module_gone(const struct module *module, bool init_only)
 {
+	static DEFINE_MUTEX(going);
 	DECLARE_BITMAP(used, MAX_PLACES + 1) = { };
 	unsigned long flags;
 
-	if (!__pcpuref_places_keep_names(module, init_only))
+	mutex_lock(&going);
+	if (!__pcpuref_places_keep_names(module, init_only)) {
+		mutex_unlock(&going);
 		return;
+	}
 	raw_spin_lock_irqsave(&suspects_lock, flags);
 	__pcpuref_accounts_places(used);
 	__pcpuref_places_reuse(used);
 	raw_spin_unlock_irqrestore(&suspects_lock, flags);
+	mutex_unlock(&going);
 }
 #endif
 

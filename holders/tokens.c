@@ -281,7 +281,10 @@ EXPORT_SYMBOL_GPL(pcpuref_put_tracked);
 
 static u64 ms_ago(u64 time)
 {
-	return div_u64(ktime_get_mono_fast_ns() - time, NSEC_PER_MSEC);
+	u64 now = ktime_get_mono_fast_ns();
+
+	/* That clock may step back a little. */
+	return now > time ? div_u64(now - time, NSEC_PER_MSEC) : 0;
 }
 
 /* @again: those too that have been named before. From an NMI perhaps nothing. */
