@@ -58,7 +58,7 @@
 
 static DEFINE_PER_CPU(unsigned int, lazy_gets);
 
-/* Nothing to see to in a get compiled for @readers? Mostly so. */
+/* True if a get that was compiled for @readers needs no report and no sample. */
 static __always_inline bool is_usual(struct pcpuref *ref, u8 readers)
 {
 	/* Pairs with the stores to the word in machine.c; a stale one does no harm. */
@@ -69,7 +69,7 @@ static __always_inline bool is_usual(struct pcpuref *ref, u8 readers)
 		this_cpu_inc_return(lazy_gets) % LAZY_SAMPLE);
 }
 
-/* If not. Caller has preemption disabled since it found @d. */
+/* The rest of a get that is not usual. Preemption is disabled since @d was found. */
 static void see_to(struct pcpuref_data *d, u8 readers, unsigned long caller)
 {
 	/* Counted right: the tag kept it from the counters. But slowly. */
@@ -146,7 +146,7 @@ static __always_inline void get(struct pcpuref *ref, unsigned long nr, u8 reader
 
 	if (likely(d)) {
 		old = atomic_long_fetch_add_relaxed(nr, &d->count);
-		/* One look for both: it was not positive, or is so no longer. */
+		/* False if the count was not positive, or has overflowed. */
 		if (likely((long)(old + nr) > (long)nr) && is_usual(ref, readers)) {
 			preempt_enable_notrace();
 			return;

@@ -375,8 +375,9 @@ static __always_inline int pcpuref_kill(struct pcpuref *ref)
  * @ref: an initialised reference
  *
  * When it returns 0, pcpuref_tryget_live() fails on every CPU. If the reference
- * is dying already, it only waits. Uses an expedited grace period. Pairs
- * as pcpuref_kill_and_confirm() does.
+ * is dying already, it only waits. Uses an expedited grace period; with
+ * PCPUREF_READERS_TASKS one of RCU-tasks before it. Pairs as
+ * pcpuref_kill_and_confirm() does.
  *
  * Context: task, may sleep.
  * Return: 0; -EINVAL after exit (reported).
@@ -410,11 +411,11 @@ static __always_inline int pcpuref_kill_and_wait_timeout(struct pcpuref *ref,
  *
  * When it returns 0, release has returned: pcpuref_exit() and freeing the
  * object are safe, and pcpuref_tryget_live() fails on every CPU. If the reference
- * is dying already, it only waits. Uses an expedited grace period, or none
- * in atomic mode: an object that is looked up under RCU must still be freed by
- * RCU. Do not call it from release or confirm of the same reference, or while
- * holding a reference that only this caller would put. Pairs as
- * pcpuref_kill_and_confirm() does.
+ * is dying already, it only waits. Uses a grace period as pcpuref_kill_sync()
+ * does, not expedited if a switch is in flight, or none in atomic mode: an object
+ * that is looked up under RCU must still be freed by RCU. Do not call it from
+ * release or confirm of the same reference, or while holding a reference that only
+ * this caller would put. Pairs as pcpuref_kill_and_confirm() does.
  *
  * Context: task, may sleep.
  * Return: 0; -EINVAL after exit (reported); -ECANCELED when another caller

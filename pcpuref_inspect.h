@@ -147,14 +147,15 @@ const char *pcpuref_misuse_name(enum pcpuref_misuse misuse);
  * @shared: the part of it in the shared counter
  * @percpu: the part of it in the per-CPU counters
  * @since_kill: microseconds since the last kill, -1 if not killed
- * @caller: address of the function that asked for it; 0 if nobody did (the end of a
- *	grace period), or if it is not known
+ * @caller: address of the function that asked for it; 0 for confirm and release, or if it
+ *	is not known
  * @finder: for a misuse whose @caller is not known: address of the function that asked
  *	for the kill or switch at which it was found; else 0
  *
  * The tracepoints of pcpuref_trace.h pass this. They are called in any context, with
  * preemption disabled, and most of them under the reference's lock: a probe must not
- * call functions of pcpuref for this reference.
+ * call functions of pcpuref for any reference. It may call pcpuref_step_name(),
+ * pcpuref_misuse_name() and pcpuref_mode_name().
  */
 struct pcpuref_event {
 	u64			id;

@@ -92,15 +92,7 @@ void __pcpuref_forget_client(struct pcpuref_client *client, bool leave)
 	raw_spin_lock_irqsave(&clients_lock, flags);
 	list_del(&client->node);
 	raw_spin_unlock_irqrestore(&clients_lock, flags);
+	/* An NMI that was held up may be about to count what it leaves behind. */
 	if (!leave)
-		kfree(client);
-}
-
-/* Only what is built in is left, or what came to nothing. */
-void __pcpuref_clients_exit(void)
-{
-	struct pcpuref_client *client, *next;
-
-	list_for_each_entry_safe(client, next, &clients, node)
-		__pcpuref_forget_client(client, false);
+		kfree_rcu(client, rcu);
 }

@@ -224,7 +224,7 @@ EXPORT_SYMBOL_GPL(pcpuref_inspect);
  * @info: filled if there is one
  * @counts: what each CPU's counter holds, nr_cpu_ids numbers, or NULL
  *
- * Searches the registry of one CPU.
+ * The number tells in which list it is, so not all references are looked at.
  *
  * Context: any but NMI.
  * Return: true, or false if there is no such reference.

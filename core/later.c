@@ -33,8 +33,8 @@ static void give_to_task(struct pcpuref_data *d)
 }
 
 /*
- * Caller has preemption disabled since it found @d, and has said before what is to
- * be done, unless it is to see to @zeroes more zeroes. Any context.
+ * Caller has preemption disabled since it found @d. Before the call it has set @hot or
+ * @stuck, or it passes in @zeroes how often the count has come to zero. Any context.
  */
 void __pcpuref_defer(struct pcpuref_data *d, int zeroes)
 {

@@ -65,7 +65,7 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 				   PCPUREF_INIT_LAZY | PCPUREF_ALLOW_ZERO |
 				   PCPUREF_MAY_LINGER;
 	bool dead = flags & PCPUREF_INIT_DEAD;
-	/* First: the compiler may make functions of their own of what is below. */
+	/* First: in code that the compiler outlines it would be this function. */
 	unsigned long caller = _RET_IP_;
 	struct pcpuref_client *client;
 	struct pcpuref_data *d;

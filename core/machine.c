@@ -3,8 +3,9 @@
  * The state machine: what a reference goes through between its requests. All state
  * but the count stands under the reference's own lock. A request changes what is
  * wanted and settles; settle() takes what steps are possible. While a grace period
- * is under way none is, and its end settles again. So a request never waits, and
- * of one that meets a grace period in flight, what needs another follows later.
+ * is under way none is, and its end settles again. So a request never waits. If it
+ * meets a grace period in flight and needs one of its own, that one begins when the
+ * first is over.
  *
  * From per-CPU to atomic mode:
  *
@@ -178,7 +179,7 @@ unsigned int __pcpuref_reached_zero(struct pcpuref_data *d, unsigned long caller
 
 		if (d->live ? !(d->own && still) : !still && !d->zero)
 			return visit_zero(d);
-		/* Of a time before the kill, and the end has been told since. */
+		/* This zero was before the kill. Another put or drop() has ended the life. */
 		if (!still)
 			return 0;
 	}
@@ -505,11 +506,11 @@ static void grace_period_over(struct pcpuref_data *d)
 	long sum = 0;
 
 	/*
-	 * Written only by the end of a grace period, and while there is none. With
-	 * many CPUs this takes long, so it is done without the lock: @busy keeps
-	 * everybody else from writing the counters, until it is cleared under the
-	 * lock (litmus: c1-takeout-topercpu-add). Who reads them meanwhile gets a
-	 * snapshot, as ever.
+	 * With many CPUs this takes long, so it is done without the lock. @biased
+	 * changes only below, and in to_percpu() while not busy. @busy keeps everybody
+	 * else from writing the counters, until it is cleared under the lock
+	 * (litmus: c1-takeout-topercpu-add). Who reads them meanwhile gets a snapshot,
+	 * as ever.
 	 */
 	if (data_race(!!d->biased))
 		sum = __pcpuref_take_out(d->counters);

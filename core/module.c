@@ -156,7 +156,6 @@ static void __exit pcpuref_module_exit(void)
 	__pcpuref_work_exit();
 	/* The structures of what exited last. */
 	__pcpuref_grace_barrier();
-	__pcpuref_clients_exit();
 	__pcpuref_memory_exit();
 }
 
@@ -168,7 +167,8 @@ void __init pcpuref_init_early(void)
 		panic("pcpuref: no memory for the kernel's reference counts\n");
 }
 #else
-module_init(pcpuref_module_init);
+/* In a module, module_init(). Built in, before most clients. */
+core_initcall(pcpuref_module_init);
 #endif
 module_exit(pcpuref_module_exit);
 

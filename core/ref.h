@@ -66,6 +66,7 @@ struct pcpuref_client {
 	struct module		*owner;
 	atomic_t		in_flight;
 	struct list_head	node;
+	struct rcu_head		rcu;
 };
 
 /**

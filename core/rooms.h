@@ -67,7 +67,6 @@ void __pcpuref_wait_for_client(struct pcpuref_client *client);
 
 /* It goes away, and nothing is in flight. @leave: something still points to it. */
 void __pcpuref_forget_client(struct pcpuref_client *client, bool leave);
-void __pcpuref_clients_exit(void);
 
 /* --- 1: work.c: releases that may sleep ------------------------------------- */
 
