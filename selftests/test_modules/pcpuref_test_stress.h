@@ -124,6 +124,7 @@ enum { ALIVE, CONFIRMED, RELEASED, EXITED, STAGES };
  * @releases: calls so far, and of the other callbacks
  * @confirms: likewise
  * @switches: likewise
+ * @left: the reference as pcpuref_exit() has left it
  */
 struct stress_thing {
 	struct rcu_head			rcu;
@@ -145,6 +146,7 @@ struct stress_thing {
 	atomic_t			releases;
 	atomic_t			confirms;
 	atomic_t			switches;
+	struct pcpuref			left;
 };
 
 /**
@@ -186,6 +188,7 @@ enum stress_then { NOTHING, REINIT, EXIT };
  * @lives: so far, the present one included
  * @last_life: in which it exits
  * @then: what release does
+ * @released: calls of release before the kill
  * @kills: with confirm
  * @switches: with confirm
  * @mass: references that the driver has got for the sum to be large
@@ -213,6 +216,7 @@ struct stress_slot {
 	unsigned int			lives;
 	unsigned int			last_life;
 	enum stress_then		then;
+	int				released;
 	unsigned int			kills;
 	unsigned int			switches;
 	unsigned long			mass;

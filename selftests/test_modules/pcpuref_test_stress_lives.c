@@ -86,6 +86,9 @@ static void thing_gone(struct rcu_head *head)
 {
 	struct stress_thing *o = container_of(head, struct stress_thing, rcu);
 
+	/* Most clients have freed it by now. */
+	if (memcmp(&o->left, &o->ref, sizeof(o->ref)))
+		stress_wrong(NULL, 0, "written to after exit", 0);
 	if (!o->pooled) {
 		kfree(o);
 		return;
@@ -140,6 +143,7 @@ static void bury(struct stress_slot *s, struct stress_thing *o)
 	if (hidden)
 		rcu_assign_pointer(s->thing, NULL);
 	pcpuref_exit(&o->ref);
+	memcpy(&o->left, &o->ref, sizeof(o->ref));
 	set_stage(o, EXITED);
 	if (!hidden)
 		rcu_assign_pointer(s->thing, NULL);
@@ -498,9 +502,14 @@ static void leave_or_enter(struct stress_actor *a, struct stress_slot *s, struct
 	}
 }
 
-/* Who ends it: the driver when it sees the stage, or release. */
+/*
+ * Who ends it: the driver when it sees the stage, or release. Release of a usage counter
+ * does not know whether it is the end, so its driver waits.
+ */
 static enum stress_state dying(const struct stress_slot *s)
 {
+	if (s->at->flags & PCPUREF_ALLOW_ZERO)
+		return WAITING;
 	return s->then == NOTHING ? DYING : LEAVING;
 }
 
@@ -510,14 +519,14 @@ static void kill_one(struct stress_actor *a, struct stress_slot *s, struct stres
 	bool usage = o->flags & PCPUREF_ALLOW_ZERO, last = s->lives >= s->last_life;
 	unsigned int object = o->object, how = s->how >> 8 & 7;
 	enum stress_then then = NOTHING;
-	bool held;
 	unsigned long flags;
+	bool held, wait;
 
 	if (s->mass)
 		move_mass(a, s, o, 0);
 	if (usage && !s->inside)
 		leave_or_enter(a, s, o);
-	held = !usage && (s->how & 7) < 3;
+	held = (s->how & 7) < 3;
 	s->held = held;
 	if (held) {
 		o->kind->get(&o->ref, 1);
@@ -526,23 +535,26 @@ static void kill_one(struct stress_actor *a, struct stress_slot *s, struct stres
 	if (!usage && s->how >> 3 & 1)
 		then = last ? EXIT : REINIT;
 	/* Who waits for the end has to find it. */
-	if (usage || (how >= 6 && has_sync(a, s) && !s->held))
+	wait = how >= 6 && has_sync(a, s) && !held;
+	if (wait)
 		then = NOTHING;
 	s->then = then;
+	s->released = atomic_read(&o->releases);
+	/* The kill takes the initial one over. */
+	if (usage) {
+		s->inside = false;
+		stress_count_put(a, s, 1);
+	}
 	WRITE_ONCE(s->since, jiffies);
 	s->to_kill = false;
 
 	raw_spin_lock_irqsave(&o->lock, flags);
 	o->brought_back = false;
-	o->wants_confirm = !usage && how < 3;
+	o->wants_confirm = how < 3;
 	raw_spin_unlock_irqrestore(&o->lock, flags);
 
-	if (usage || (how >= 6 && has_sync(a, s) && !s->held)) {
+	if (wait) {
 		WRITE_ONCE(s->state, WAITING);
-		if (usage) {
-			s->inside = false;
-			stress_count_put(a, s, 1);
-		}
 		return;
 	}
 
@@ -550,7 +562,7 @@ static void kill_one(struct stress_actor *a, struct stress_slot *s, struct stres
 	stress_did(a, s, o, how < 3 ? OP_KILL_AND_CONFIRM :
 		   how < 5 || !has_sync(a, s) ? OP_KILL : OP_KILL_SYNC);
 	/* Release may already change it. Pairs with the smp_load_acquire() of the driver. */
-	smp_store_release(&s->state, s->held ? HELD : dying(s));
+	smp_store_release(&s->state, held ? HELD : dying(s));
 	/* It may be gone when the kill returns. */
 	rcu_read_lock();
 	if (how < 3) {
@@ -627,6 +639,7 @@ static void check_live(struct stress_actor *a, struct stress_slot *s, struct str
 /* Killed, and the driver has one: it cannot come to zero. */
 static void drive_held(struct stress_actor *a, struct stress_slot *s, struct stress_thing *o)
 {
+	bool usage = o->flags & PCPUREF_ALLOW_ZERO;
 	u64 dice = stress_choose(s);
 
 	if (!o->kind->tryget(&o->ref, 1)) {
@@ -650,17 +663,21 @@ static void drive_held(struct stress_actor *a, struct stress_slot *s, struct str
 		stress_did(a, s, o, OP_RESURRECT);
 		if (pcpuref_resurrect(&o->ref))
 			stress_wrong(s, o->object, "resurrect refused", 0);
+		if (usage) {
+			s->inside = true;
+			stress_count_get(a, s, 1);
+		}
 		/* The one that has held it. */
 		stress_put(a, s, o, 1);
 		check_live(a, s, o);
 		break;
 	case 3:
-		if (a->actor.context == TASK && stress_err_now(MISTAKE_FORGOTTEN_PUT)) {
+		if (a->actor.context == TASK && !usage && stress_err_now(MISTAKE_FORGOTTEN_PUT)) {
 			WRITE_ONCE(s->state, DYING);
 			WRITE_ONCE(s->since, jiffies);
 			break;
 		}
-		if (a->actor.context == TASK && stress_err_now(MISTAKE_EARLY_RELEASE)) {
+		if (a->actor.context == TASK && !usage && stress_err_now(MISTAKE_EARLY_RELEASE)) {
 			/* Not in the books: somebody thinks that it is still held. */
 			WRITE_ONCE(s->state, DYING);
 			o->kind->put(&o->ref, 1);
@@ -697,7 +714,7 @@ static void drive_waiting(struct stress_actor *a, struct stress_slot *s, struct 
 	if (err)
 		stress_wrong(s, o->object, "kill_and_wait failed", err);
 	if (o->flags & PCPUREF_ALLOW_ZERO) {
-		if (!atomic_read(&o->releases))
+		if (atomic_read(&o->releases) == s->released)
 			stress_wrong(s, o->object, "a usage counter ended without release", 0);
 		set_stage(o, RELEASED);
 	} else if (READ_ONCE(o->stage) % STAGES != RELEASED) {
@@ -836,7 +853,7 @@ bool stress_end(struct stress_actor *a, struct stress_slot *s)
 	case HELD:
 		s->held = false;
 		s->then = NOTHING;
-		WRITE_ONCE(s->state, DYING);
+		WRITE_ONCE(s->state, dying(s));
 		stress_put(a, s, o, 1);
 		return false;
 	case DYING:
