@@ -179,7 +179,7 @@ static struct pcpuref_slot *slot_for(struct bucket *bucket, const struct pcpuref
 }
 
 static bool add(const struct pcpuref *ref, const void *who, pid_t pid, place_t place,
-		long nr)
+		s64 nr)
 {
 	struct bucket *bucket = bucket_of(ref, who);
 	struct pcpuref_slot *slot;
@@ -197,7 +197,7 @@ static bool add(const struct pcpuref *ref, const void *who, pid_t pid, place_t p
 }
 
 /* A CPU may change under this: any CPU's account will do. */
-static void add_in_common(const struct pcpuref *ref, place_t place, long nr)
+static void add_in_common(const struct pcpuref *ref, place_t place, s64 nr)
 {
 	if (!place || !add(ref, this_cpu_name(), 0, place, nr))
 		atomic_long_inc(&lost);
@@ -217,7 +217,7 @@ static bool is_ready(void)
  * __pcpuref_note_get - account gets of the calling place
  * @ref: a reference of which the caller now holds @nr
  * @nr: how many
- * @call: it, in the source: what is compiled several times has one address
+ * @call: identifies the call in the source: the same for all copies that the compiler makes
  * @caller: return address of the function that it is in
  *
  * What pcpuref_get() and its kin do in addition with PCPUREF_DEBUG.
@@ -259,7 +259,7 @@ static void clear(struct bucket *bucket, struct pcpuref_account *account)
 
 /* Less of what was got at a place. */
 static void undo(struct bucket *bucket, struct pcpuref_account *account,
-		 struct pcpuref_slot *slot, long nr)
+		 struct pcpuref_slot *slot, s64 nr)
 {
 	lockdep_assert_held(&bucket->lock);
 
@@ -283,7 +283,7 @@ static unsigned long put_own(const struct pcpuref *ref, place_t place, unsigned 
 	struct pcpuref_slot *slot, *one = NULL;
 	unsigned int kinship, nearest = 0, nr_slots = 0;
 	unsigned long flags;
-	long held = 0;
+	s64 held = 0;
 
 	*nr_open = 0;
 	if (!pcpuref_holders_lock(&bucket->lock, &flags))
@@ -295,7 +295,7 @@ static unsigned long put_own(const struct pcpuref *ref, place_t place, unsigned 
 			nr_slots += !!slot->place;
 			if (slot->count <= 0)
 				continue;
-			kinship = slot->count < (long)nr ? 0 :
+			kinship = slot->count < (s64)nr ? 0 :
 				  __pcpuref_place_kinship(place, slot->place);
 			if (kinship < nearest)
 				continue;
@@ -312,13 +312,13 @@ static unsigned long put_own(const struct pcpuref *ref, place_t place, unsigned 
 		/* It has none, or this is none of those that it has: see above. */
 		nr = 0;
 		*nr_open = 0;
-	} else if (nr_slots > 1 && (long)nr >= held) {
+	} else if (nr_slots > 1 && (s64)nr >= held) {
 		nr = held;
 		account = NULL;
 		while ((account = next_of(bucket, account, ref, current, current->pid)))
 			clear(bucket, account);
 	} else if (*nr_open == 1) {
-		nr = min_t(long, nr, one->count);
+		nr = min_t(s64, nr, one->count);
 		undo(bucket, account_of_one, one, nr);
 	} else {
 		one = slot_for(bucket, ref, current, current->pid, place);
@@ -337,7 +337,7 @@ static unsigned long put_own(const struct pcpuref *ref, place_t place, unsigned 
  * __pcpuref_note_put - account puts that are to follow
  * @ref: a reference of which the caller holds @nr
  * @nr: how many
- * @call: it, in the source: what is compiled several times has one address
+ * @call: identifies the call in the source: the same for all copies that the compiler makes
  * @caller: return address of the function that it is in
  *
  * What pcpuref_put() and its kin do before with PCPUREF_DEBUG.
@@ -364,7 +364,7 @@ void __pcpuref_note_put(struct pcpuref *ref, unsigned long nr, const void *call,
 	nth = place ? __pcpuref_place_nth_use(place) : 0;
 	if (nth && (nth <= FIRST_USES || !(nth % LATER_USES)))
 		__pcpuref_suspects_learn(ref, place, nth);
-	add_in_common(ref, place, -(long)nr);
+	add_in_common(ref, place, -(s64)nr);
 }
 EXPORT_SYMBOL_GPL(__pcpuref_note_put);
 
@@ -382,13 +382,24 @@ static void tell(const struct pcpuref_account *account, bool common_puts,
 			func(account, slot);
 }
 
+/* NULL if there are none yet: the probes are attached before. */
+static struct bucket *first_of(const struct pcpuref *ref)
+{
+	/* Pairs with __pcpuref_accounts_init() (litmus: p1-publish). */
+	struct bucket *first = smp_load_acquire(&buckets);
+
+	return first ? first + first_bucket(ref) : NULL;
+}
+
 static void tell_all(const struct pcpuref *ref, bool common_puts, pcpuref_slot_func_t *func)
 {
-	struct bucket *bucket = &buckets[first_bucket(ref)];
+	struct bucket *bucket = first_of(ref);
 	struct bucket *const end = bucket + span;
 	struct pcpuref_account *account;
 	unsigned long flags;
 
+	if (!bucket)
+		return;
 	for (; bucket < end; bucket++) {
 		raw_spin_lock_irqsave(&bucket->lock, flags);
 		account = NULL;
@@ -413,11 +424,13 @@ void __pcpuref_accounts_of(const struct pcpuref *ref, pcpuref_slot_func_t *func)
 /* The address may be another reference's from now on. */
 void __pcpuref_accounts_forget(const struct pcpuref *ref)
 {
-	struct bucket *bucket = &buckets[first_bucket(ref)];
+	struct bucket *bucket = first_of(ref);
 	struct bucket *const end = bucket + span;
 	struct pcpuref_account *account;
 	unsigned long flags;
 
+	if (!bucket)
+		return;
 	for (; bucket < end; bucket++) {
 		/*
 		 * Nobody gets or puts any more what is forgotten. Pairs with the

@@ -89,7 +89,7 @@ void __pcpuref_places_exit(void);
  * @place: where; 0 if the slot is free
  */
 struct pcpuref_slot {
-	long	count;
+	s64	count;
 	u32	when;
 	place_t	place;
 };
@@ -111,7 +111,7 @@ struct pcpuref_account {
 	struct pcpuref_slot	slots[SLOTS];
 };
 
-/* Whether an account is a CPU's: no task lies so low. */
+/* Whether an account is a CPU's: the address of a task_struct is never that small. */
 static inline bool pcpuref_account_is_common(const struct pcpuref_account *account)
 {
 	return (unsigned long)account->who <= nr_cpu_ids;

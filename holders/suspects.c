@@ -57,9 +57,9 @@ struct item {
 	bool		common;
 	place_t		place;
 	u32		when;
-	long		count;
+	s64		count;
 	unsigned int	root;
-	long		left;
+	s64		left;
 };
 
 /**
@@ -75,13 +75,13 @@ struct item {
 struct suspect {
 	place_t		places[MAX_NAMED];
 	unsigned int	nr_places;
-	long		left;
+	s64		left;
 	u32		when;
 	unsigned int	nr_tasks;
 	struct {
 		pid_t	pid;
 		char	comm[TASK_COMM_LEN];
-		long	held;
+		s64	held;
 	} tasks[MAX_TASKS];
 	bool		printed;
 };
@@ -181,7 +181,7 @@ static void settle(void)
 {
 	struct item *put, *get;
 	bool again = true;
-	long nr;
+	s64 nr;
 
 	while (again) {
 		again = false;
@@ -210,7 +210,7 @@ static void join(const struct item *put)
 static void join_all(const struct item *put)
 {
 	struct item *get, *root;
-	long left;
+	s64 left;
 
 	for (get = items; get < items + nr_items; get++) {
 		if (get->count <= 0 || (!put->common && !is_same_account(put, get)))
@@ -403,16 +403,16 @@ static void print_suspect(const struct suspect *suspect, u64 id)
 	bool one = suspect->nr_places == 1;
 
 	if (suspect->left > 0 && one)
-		pr_info("id=%llu holder: %s outstanding=%ld last get %u ms ago\n", id,
+		pr_info("id=%llu holder: %s outstanding=%lld last get %u ms ago\n", id,
 			__pcpuref_place_text(suspect->places[0], text), suspect->left, ms);
 	else if (suspect->left > 0)
-		pr_info("id=%llu holder: one of %u places%s, outstanding=%ld in all, last get %u ms ago\n",
+		pr_info("id=%llu holder: one of %u places%s, outstanding=%lld in all, last get %u ms ago\n",
 			id, named, more, suspect->left, ms);
 	else if (one)
-		pr_info("id=%llu %ld puts without a known get: %s last put %u ms ago\n", id,
+		pr_info("id=%llu %lld puts without a known get: %s last put %u ms ago\n", id,
 			-suspect->left, __pcpuref_place_text(suspect->places[0], text), ms);
 	else
-		pr_info("id=%llu %ld puts without a known get: at one of %u places%s, last put %u ms ago\n",
+		pr_info("id=%llu %lld puts without a known get: at one of %u places%s, last put %u ms ago\n",
 			id, -suspect->left, named, more, ms);
 	for (i = 0; i < named; i++) {
 		if (!one)
@@ -424,7 +424,7 @@ static void print_suspect(const struct suspect *suspect, u64 id)
 	if (named < suspect->nr_places)
 		pr_info("id=%llu   and others\n", id);
 	for (i = 0; i < suspect->nr_tasks && i < MAX_TASKS; i++)
-		pr_info("id=%llu   of these %ld taken by task %s/%d\n", id,
+		pr_info("id=%llu   of these %lld taken by task %s/%d\n", id,
 			suspect->tasks[i].held, suspect->tasks[i].comm, suspect->tasks[i].pid);
 	if (suspect->nr_tasks > MAX_TASKS)
 		pr_info("id=%llu   and others by %u more tasks\n", id,
@@ -478,7 +478,7 @@ void __pcpuref_suspects_print(const struct pcpuref *ref, u64 id, bool puts_only)
 		suspect->printed = true;
 	}
 	if (nr_not_kept)
-		pr_info("id=%llu there is more than can be told\n", id);
+		pr_info("id=%llu the list is not complete: too many call sites\n", id);
 	raw_spin_unlock_irqrestore(&suspects_lock, flags);
 	if (__pcpuref_accounts_lost())
 		pr_info("%lu gets and puts in all could not be accounted, which may make this wrong: raise max_holders\n",

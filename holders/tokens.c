@@ -11,6 +11,7 @@
 #include <linux/list.h>
 #include <linux/math64.h>
 #include <linux/preempt.h>
+#include <linux/ratelimit.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/stacktrace.h>
@@ -89,8 +90,10 @@ static void save_stack(struct pcpuref_tracker *tracker, gfp_t gfp)
 	unsigned int depth = stack_trace_save(stack, STACK_DEPTH, 0);
 
 	tracker->stack = stack_depot_save(stack, depth, gfp);
-#else
+#elif defined(CONFIG_STACKTRACE)
 	tracker->depth = stack_trace_save(tracker->stack, STACK_DEPTH, 0);
+#else
+	tracker->depth = 0;
 #endif
 }
 
@@ -198,6 +201,7 @@ EXPORT_SYMBOL_GPL(pcpuref_tryget_live_tracked);
 static noinline void report_token(enum pcpuref_misuse what, struct pcpuref *ref,
 				  unsigned long caller)
 {
+	static DEFINE_RATELIMIT_STATE(rate, 5 * HZ, 10);
 	struct pcpuref_info info = { .name = "(none)", .module = "(none)" };
 	bool counted;
 
@@ -222,6 +226,9 @@ static noinline void report_token(enum pcpuref_misuse what, struct pcpuref *ref,
 		.caller = caller,
 	});
 	preempt_enable_notrace();
+	/* An event comes each time. */
+	if (!__ratelimit(&rate))
+		return;
 	WARN(1, "pcpuref: misuse: %s: ref=%p name=%s id=%llu caller=%pS\n",
 	     pcpuref_misuse_name(what), ref, info.name, info.id, (void *)caller);
 }
@@ -236,7 +243,8 @@ static noinline void report_token(enum pcpuref_misuse what, struct pcpuref *ref,
  * the object leaks rather than being freed in use. Pairs with
  * pcpuref_get_tracked() and its kin.
  *
- * Context: any that the release function allows, but NMI.
+ * Context: any that the release function allows, but NMI; on PREEMPT_RT no hard
+ * interrupt, since it frees memory.
  * Return: 0, or -EINVAL if that was misuse.
  */
 int pcpuref_put_tracked(struct pcpuref *ref, struct pcpuref_token *token)
@@ -311,7 +319,7 @@ void __pcpuref_tokens_print(const struct pcpuref *ref, u64 id, bool again)
 	if (printed > PRINTED)
 		pr_info("id=%llu token: %d more\n", id, printed - PRINTED);
 	if (atomic_long_read(&lost))
-		pr_info("%ld tokens in all are not remembered: there was no memory\n",
+		pr_info("%ld tokens in all were not recorded, out of memory: holders may be missing\n",
 			atomic_long_read(&lost));
 }
 

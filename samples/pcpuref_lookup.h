@@ -169,6 +169,7 @@ static inline struct by_rcu *by_rcu_find(u32 key)
 	return object;
 }
 
+/* Puts come from tasks only: by_rcu_open() leaves interrupts enabled under the lock. */
 static void by_rcu_release(struct pcpuref_kref *kref)
 {
 	struct by_rcu *object = container_of(kref, struct by_rcu, kref);

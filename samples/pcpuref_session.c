@@ -17,6 +17,7 @@
 #include "pcpuref_holders.h"
 
 static struct pcpuref device;
+static bool ready;
 static struct pcpuref_token session[4];
 
 static unsigned int sessions;
@@ -54,6 +55,9 @@ static int run_set(const char *value, const struct kernel_param *kp)
 	char verb[8];
 	unsigned int i = 0;
 
+	/* Parameters can be set before the module's init. */
+	if (!ready)
+		return -ENODEV;
 	if (sscanf(value, "%7s %u", verb, &i) < 1 || i >= ARRAY_SIZE(session))
 		return -EINVAL;
 	if (!strcmp(verb, "open"))
@@ -79,7 +83,10 @@ MODULE_PARM_DESC(run, "open I, close I, poll, fail, kill or exit");
 
 static int __init session_init(void)
 {
-	return pcpuref_init(&device, device_release, 0, GFP_KERNEL);
+	int err = pcpuref_init(&device, device_release, 0, GFP_KERNEL);
+
+	ready = !err;
+	return err;
 }
 
 static void __exit session_exit(void)

@@ -51,7 +51,7 @@ MODULE_PARM_DESC(pause_ms, "What a writer sleeps after each step, in ms");
 /**
  * struct object - what the store holds
  * @ref: counts the users; the store's own reference is the initial one
- * @name: names @ref in messages, so it must live as long as @ref
+ * @name: names @ref in messages
  * @state: IN_USE, or RELEASED from the last release on
  * @left: equal to @right whenever somebody has a reference
  * @right: equal to @left

@@ -271,7 +271,7 @@ report_case "$against"
 start_case tracked
 how_many
 against=
-grep -q 'pcpuref_holders: [0-9]* tokens in all are not remembered' "$tmp/slice" ||
+grep -q 'pcpuref_holders: [0-9]* tokens in all were not recorded' "$tmp/slice" ||
 	against="the loss is not told;"
 report_case "$against"
 
@@ -338,17 +338,6 @@ look_now()
 id_of_watched()
 {
 	awk '$2 == "&watched" { print $1 }' $dir/refs
-}
-
-# soon COMMAND...
-soon()
-{
-	tries=50
-	until "$@"; do
-		tries=$((tries - 1))
-		[ "$tries" -gt 0 ] || return 1
-		sleep 0.1
-	done
 }
 
 # shellcheck disable=SC2317 # called by soon

@@ -91,7 +91,7 @@ true_to_the_last()
 		/^holder: / { name($2) }
 		/^perhaps / { name($2) }
 		/without a known get/ { print }
-		/more than can be told|could not be/ { print }
+		/the list is not complete|could not be/ { print }
 		END {
 			check()
 			for (i in truth)

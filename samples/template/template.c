@@ -87,7 +87,10 @@ static void __exit template_exit(void)
 
 	/* From here on nobody finds it; the last put, which may be this, frees it. */
 	pcpuref_kill(&thing->ref);
-	/* thing_release() is code of this module: wait until it has run. */
+	/*
+	 * thing_release() is code of this module: wait until it has run. That is for a
+	 * release that is due; users who still hold a reference have to be stopped before.
+	 */
 	pcpuref_barrier();
 }
 
