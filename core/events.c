@@ -627,8 +627,9 @@ void __pcpuref_misuse_gone(struct pcpuref *ref, unsigned long caller)
 		 cmpxchg(&ref->word, word, word | __PCPUREF_TAGS | REPORTED) != word)
 		return;
 	/*
-	 * The data may be another's after all: until the last look at it. And probes are
-	 * called with preemption disabled, for which tracepoints of 7.x do not see themselves.
+	 * The data may belong to another reference: nobody may free it before the last
+	 * look at it. Probes expect this, too; tracepoints of 7.x do not disable
+	 * preemption any more.
 	 */
 	preempt_disable_notrace();
 	event.release = gone_release(ref);

@@ -272,11 +272,17 @@ static void describe(struct pcpuref_data *d, struct description *to)
 	for (i = 0; i < CONFIRMS; i++)
 		to->confirms += d->confirm_now[i] + d->confirm_next[i];
 	for_each_possible_cpu(cpu) {
+		char text[32];
 		long n = counter(d, cpu);
+		size_t length = n ? scnprintf(text, sizeof(text), " %d:%ld", cpu, n) : 0;
 
-		if (n)
-			at += scnprintf(to->counters + at, sizeof(to->counters) - at,
-					" %d:%ld", cpu, n);
+		if (at + length + sizeof(" ...") > sizeof(to->counters)) {
+			strscpy(to->counters + at, " ...", sizeof(to->counters) - at);
+			break;
+		}
+		memcpy(to->counters + at, text, length);
+		at += length;
+		to->counters[at] = '\0';
 	}
 }
 

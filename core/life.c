@@ -90,7 +90,7 @@ int __pcpuref_init(struct pcpuref *ref, pcpuref_func_t *release,
 	client = __pcpuref_client(site, gfp);
 	if (!client)
 		return -ENOMEM;
-	d = __pcpuref_alloc(flags, gfp, site->name ? NULL : name);
+	d = __pcpuref_alloc(flags, gfp, site->name ? NULL : name ?: "(null)");
 	if (!d)
 		return -ENOMEM;
 	if (flags & PCPUREF_RELEASE_WORK)

@@ -149,6 +149,8 @@ static void revive(struct request *rq, enum pcpuref_step step)
 	rq->todo = __pcpuref_revive(rq->d, rq->caller);
 	mode = __pcpuref_mode(rq->d);
 	__pcpuref_event(rq->d, step, mode, mode, rq->caller);
+	/* The event tells how long it was dead. */
+	rq->d->killed_at = 0;
 	end(rq, false);
 }
 

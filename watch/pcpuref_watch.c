@@ -162,8 +162,8 @@ static DEFINE_XARRAY(all_seen);
 static unsigned int nr_seen;
 static DEFINE_MUTEX(scan_mutex);
 static unsigned int scan_took;		/* jiffies */
-static unsigned int nr_lingering;	/* stuck otherwise, at the last scan */
-static int events_error;		/* 0: there are events */
+static unsigned int nr_lingering;	/* would be stuck, but may linger */
+static int events_error;		/* why there are no events, or 0 */
 static struct dentry *root, *ref_dir;
 
 static void sync_fn(struct work_struct *work);
@@ -297,10 +297,12 @@ static unsigned int nr_kinds;
 
 /**
  * struct departure - what is to be told when a stuck reference is stuck no more
+ * @why: what it was stuck in
  * @reports: how often its kind was reported, if it was the last of it; else 0
  * @ended: how many of the kind have gone, this one included
  */
 struct departure {
+	enum stuck	why;
 	unsigned int	reports;
 	unsigned int	ended;
 };
@@ -321,6 +323,7 @@ static struct departure leave_kind(struct seen *seen)
 		if (READ_ONCE(kind->reports))
 			kind->ended++;
 		if (!--kind->members) {
+			departure.why = kind->why;
 			departure.reports = READ_ONCE(kind->reports);
 			departure.ended = kind->ended;
 			kind->ended = 0;
@@ -365,6 +368,9 @@ static void tell_end(struct seen *seen, const struct pcpuref_event *event,
 
 	if (!departure.reports)
 		return;
+	/* Release has exited it, as it may. */
+	if (departure.why == RELEASING && event->step == PCPUREF_STEP_EXIT)
+		end = "exited by its release";
 	secs = div_s64_rem(div_s64(event->since_kill, USEC_PER_MSEC), MSEC_PER_SEC, &ms);
 	pr_warn("ref %s (id %llu) of module %s: %s after %lld.%03d s (%s)\n",
 		event->name, event->id, event->module, end, secs, ms,
@@ -488,6 +494,9 @@ static void on_event(void *data, const struct pcpuref_event *event)
 			tell_end(seen, event, "released");
 		} else if (kind == RESURRECT) {
 			tell_end(seen, event, "resurrected");
+		} else if (kind == REINIT) {
+			/* By another, while release goes on. */
+			tell_end(seen, event, "reinitialised");
 		} else if (kind == EXIT) {
 			tell_end(seen, event, "exited unreleased");
 		}
@@ -540,6 +549,12 @@ static const char *count_text(const struct pcpuref_info *info, char *text)
 	return text;
 }
 
+/* The fast clock may step back a little, and another CPU may have read it later. */
+static u64 ns_between(u64 since, u64 now)
+{
+	return now > since ? now - since : 0;
+}
+
 #define RECORD_SIZE	288
 
 static const char *record_line(char *line, const struct record *record, u64 now)
@@ -551,7 +566,7 @@ static const char *record_line(char *line, const struct record *record, u64 now)
 			  record->count, record->shared, record->percpu);
 	scnprintf(line, RECORD_SIZE,
 		  "%8llu ms ago: %s mode=%s->%s %s cpu=%d task=%s/%d caller=%pS",
-		  div_u64(now - record->time, NSEC_PER_MSEC), record->what,
+		  div_u64(ns_between(record->time, now), NSEC_PER_MSEC), record->what,
 		  record->before, record->after, counts, record->cpu, record->comm,
 		  record->pid, (void *)record->caller);
 	return line;
@@ -683,12 +698,6 @@ static void forget(struct seen *seen)
 	/* Waits for readers of the file, who look at seen->id. */
 	debugfs_remove(seen->file);
 	kfree_rcu(seen, rcu);
-}
-
-/* The fast clock may step back a little, and another CPU may have read it later. */
-static u64 ns_between(u64 since, u64 now)
-{
-	return now > since ? now - since : 0;
 }
 
 /* Is it stuck in something, and for how many seconds? */
@@ -878,38 +887,33 @@ static void report_kinds(unsigned int more)
 			continue;
 		}
 		reported++;
+		/* Before: the last of it may be released while this is printed. */
+		WRITE_ONCE(kind->reports, reports + 1);
 		report(kind);
 		kind->told = kind->found;
 		kind->next = now + MSEC_PER_SEC *
 			     min_t(u64, BACK_OFF_MAX,
 				   (u64)READ_ONCE(stuck_secs) << min(reports, 16U));
-		WRITE_ONCE(kind->reports, reports + 1);
 		/* Others first, the next time. If it is met again now, it is not due. */
 		list_move_tail(&kind->node, &kinds);
 	}
 	if (more)
 		pr_warn("%u more refs are stuck, of %u more kinds\n", more, more_kinds);
 	if (grown)
-		pr_warn("%u more refs are stuck, of %u kinds that have been told\n", grown,
+		pr_warn("%u more refs are stuck, of %u kinds already reported\n", grown,
 			grown_kinds);
 }
 
 /* Those that no event has told of: release has returned, or they may linger now. */
 static void tell_unstuck(struct seen *seen)
 {
-	struct stuck_kind *kind = READ_ONCE(seen->kind);
-	struct departure departure;
+	struct departure departure = leave_kind(seen);
 	char text[REPORTED_SIZE];
-	enum stuck why;
 
-	if (!kind)
-		return;
-	/* Only this scan frees kinds. */
-	why = kind->why;
-	departure = leave_kind(seen);
 	if (departure.reports)
 		pr_warn("ref (id %llu): %s (%s)\n", seen->id,
-			why == RELEASING ? "release has returned" : "is not stuck any more",
+			departure.why == RELEASING ? "release has returned" :
+						     "is not stuck any more",
 			reported_text(&departure, text));
 }
 
@@ -932,7 +936,8 @@ static void free_kinds(void)
 	}
 }
 
-static void scan(void)
+/* @tell: report what is stuck. */
+static void scan(bool tell)
 {
 	static unsigned long scans;
 	struct pcpuref_walk walk = { };
@@ -968,7 +973,8 @@ static void scan(void)
 			more++;
 	}
 	pcpuref_walk_end(&walk);
-	report_kinds(more);
+	if (tell)
+		report_kinds(more);
 
 	xa_for_each(&all_seen, id, seen) {
 		if (seen->stuck_scan != scans)
@@ -982,14 +988,15 @@ static void scan(void)
 	mutex_unlock(&scan_mutex);
 }
 
+/* May come ten times in a second, which is too often to report. */
 static void sync_fn(struct work_struct *work)
 {
-	scan();
+	scan(false);
 }
 
 static void watch_fn(struct work_struct *work)
 {
-	scan();
+	scan(true);
 	schedule_delayed_work(&watch_work, watch_period());
 }
 
@@ -1325,10 +1332,6 @@ static int attach(void)
 
 static int __init pcpuref_watch_init(void)
 {
-	events_error = attach();
-	if (events_error)
-		pr_notice("no events (error %d): no history and no totals\n", events_error);
-
 	root = debugfs_create_dir("pcpuref", NULL);
 	if (IS_ERR(root))
 		pr_notice("no debugfs (error %ld): the log only\n", PTR_ERR(root));
@@ -1338,6 +1341,11 @@ static int __init pcpuref_watch_init(void)
 	debugfs_create_file("refs", 0400, root, NULL, &refs_fops);
 	debugfs_create_file("stats", 0400, root, NULL, &stats_fops);
 	debugfs_create_file("dump", 0200, root, NULL, &dump_fops);
+
+	/* The first event may lead to a file of a reference. */
+	events_error = attach();
+	if (events_error)
+		pr_notice("no events (error %d): no history and no totals\n", events_error);
 
 	set_running(true);
 	schedule_delayed_work(&watch_work, 0);
