@@ -451,12 +451,44 @@ static void pcpuref_concurrent_test_wait_resurrect(struct kunit *test)
 
 /* --- The last put against a resurrect ------------------------------------- */
 
-/* Two that meet at a moment, as closely as can be. */
+/*
+ * Two that meet at a moment, as closely as can be. The one who puts does so after a
+ * @delay, which is steered to where it is about even who comes first.
+ */
 struct race {
 	struct counted	*c;
 	unsigned int	round;
 	unsigned int	done;
+	unsigned int	delay;
+	unsigned int	put_first;
+	unsigned int	put_second;
 };
+
+static void wait_in_race(const struct race *r)
+{
+	unsigned int spin;
+
+	for (spin = READ_ONCE(r->delay); spin; spin--)
+		cpu_relax();
+}
+
+static void steer(struct race *r, bool put_came_first)
+{
+	if (put_came_first) {
+		r->put_first++;
+		WRITE_ONCE(r->delay, min_t(unsigned int, 2 * r->delay + 1, BIT(20)));
+	} else {
+		r->put_second++;
+		WRITE_ONCE(r->delay, r->delay / 2);
+	}
+}
+
+/* Until @end, and until both have come first. */
+static bool race_goes_on(const struct race *r, unsigned long end)
+{
+	return time_before(jiffies, end) ||
+	       ((!r->put_first || !r->put_second) && time_before(jiffies, end + PATIENCE));
+}
 
 static void put_in_race(struct helper *h)
 {
@@ -467,6 +499,7 @@ static void put_in_race(struct helper *h)
 	while (helper_goes_on(h)) {
 		if (observe(&r->round) == round)
 			continue;
+		wait_in_race(r);
 		pcpuref_put(&h->c->ref);
 		publish(&r->done, ++round);
 	}
@@ -541,6 +574,8 @@ static void pcpuref_concurrent_test_put_grace_period(struct kunit *test)
 	unsigned int races = 0;
 	struct helper *h;
 
+	if (num_online_cpus() == 1)
+		kunit_skip(test, "with one CPU the put always comes after it");
 	h = helper_start_on(test, other_cpu(), put_in_race, c, &race);
 	wait_for_completion_timeout(&h->ready, PATIENCE);
 	do {
@@ -550,9 +585,13 @@ static void pcpuref_concurrent_test_put_grace_period(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, released(c), races);
 		KUNIT_ASSERT_TRUE(test, wait_until(observe(&race.done) == races));
 		KUNIT_EXPECT_EQ(test, released(c), races);
+		/* Who comes second releases. */
+		steer(&race, c->in_release.thread != h->task);
 		KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
-	} while (time_before(jiffies, end));
+	} while (race_goes_on(&race, end));
 	KUNIT_EXPECT_TRUE(test, helper_stop(h));
+	KUNIT_EXPECT_GT(test, race.put_first, 0);
+	KUNIT_EXPECT_GT(test, race.put_second, 0);
 }
 
 /* --- Switches ------------------------------------------------------------- */
@@ -837,6 +876,7 @@ static void put_and_forget(struct helper *h)
 		if (observe(&r->round) == round)
 			continue;
 		round++;
+		wait_in_race(r);
 		/* The object may be gone when this returns. */
 		pcpuref_put(&READ_ONCE(r->c)->ref);
 		publish(&r->done, round);
@@ -850,10 +890,12 @@ static void put_and_forget(struct helper *h)
 static void pcpuref_concurrent_test_wait_and_free(struct kunit *test)
 {
 	unsigned long end = jiffies + 2 * STORM;
+	unsigned int races = 0, flags;
 	struct race race = {};
-	unsigned int races = 0;
 	struct helper *h;
 
+	if (num_online_cpus() == 1)
+		kunit_skip(test, "needs two CPUs");
 	h = helper_start_on(test, other_cpu(), put_and_forget, NULL, &race);
 	wait_for_completion_timeout(&h->ready, PATIENCE);
 	do {
@@ -861,19 +903,24 @@ static void pcpuref_concurrent_test_wait_and_free(struct kunit *test)
 
 		KUNIT_ASSERT_NOT_NULL(test, c);
 		counted_prepare(c);
-		KUNIT_ASSERT_EQ(test, counted_init(c, races & 1 ? PCPUREF_INIT_ATOMIC : 0), 0);
+		/* By eights, since what is even in one mode is not in the other. */
+		flags = races & 8 ? PCPUREF_INIT_ATOMIC : 0;
+		KUNIT_ASSERT_EQ(test, counted_init(c, flags), 0);
 		pcpuref_get(&c->ref);
 		WRITE_ONCE(race.c, c);
 		publish(&race.round, ++races);
 		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		KUNIT_EXPECT_EQ(test, released(c), 1);
 		KUNIT_EXPECT_EQ(test, atomic_read(&c->returned), 1);
+		steer(&race, c->in_release.thread != h->task);
 		pcpuref_exit(&c->ref);
 		memset(c, 0x6b, sizeof(*c));
 		kfree(c);
 		KUNIT_ASSERT_TRUE(test, wait_until(observe(&race.done) == races));
-	} while (time_before(jiffies, end));
+	} while (race_goes_on(&race, end));
 	KUNIT_EXPECT_TRUE(test, helper_stop(h));
+	KUNIT_EXPECT_GT(test, race.put_first, 0);
+	KUNIT_EXPECT_GT(test, race.put_second, 0);
 }
 
 /* --- Lookups under RCU ---------------------------------------------------- */

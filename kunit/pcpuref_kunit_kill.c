@@ -186,15 +186,27 @@ static void pcpuref_kill_test_confirm_waits_for_other_cpu(struct kunit *test)
 	}
 }
 
+static unsigned long at_confirm;
+static bool had_its_own;
+
+static void see_own_grace_period(struct counted *c)
+{
+#if KERNEL_VERSION(5, 13, 0) <= LINUX_VERSION_CODE
+	had_its_own = poll_state_synchronize_rcu(at_confirm);
+#else
+	had_its_own = true;
+#endif
+}
+
 static void spin_in_confirm(struct counted *c)
 {
 	unsigned long end = jiffies + HZ / 20;
 
-	/* Only the first one. */
-	c->on_confirm = NULL;
+	c->on_confirm = see_own_grace_period;
 	while (time_before(jiffies, end))
 		cpu_relax();
 	c->result = confirmed(c);
+	at_confirm = get_state_synchronize_rcu();
 }
 
 /*
@@ -207,6 +219,7 @@ static void pcpuref_kill_test_confirm_has_own_grace_period(struct kunit *test)
 
 	c->on_confirm = spin_in_confirm;
 	c->result = -1;
+	had_its_own = false;
 	preempt_disable();
 	EXPECT_LATER(!pcpuref_switch_to_atomic(&c->ref, counted_confirm_b));
 	EXPECT_LATER(!pcpuref_kill_and_confirm(&c->ref, counted_confirm));
@@ -215,6 +228,7 @@ static void pcpuref_kill_test_confirm_has_own_grace_period(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&c->confirmed[1]), 1);
 	KUNIT_EXPECT_EQ(test, confirmed(c), 1);
 	KUNIT_EXPECT_EQ(test, c->result, 0);
+	KUNIT_EXPECT_TRUE(test, had_its_own);
 	/* First the earlier request, then this one, then release. */
 	KUNIT_EXPECT_EQ(test, c->confirmed_at, 2);
 	KUNIT_EXPECT_EQ(test, c->released_at, 3);

@@ -465,10 +465,20 @@ static void pcpuref_situations_test_woken_finds_it_live(struct kunit *test)
  * As the block layer freezes and unfreezes a queue: in quick succession, and with
  * each return the reference is what was asked for.
  */
+static void use_live(void *counted)
+{
+	struct counted *c = counted;
+
+	/* In an interrupt, of another CPU. */
+	c->result = pcpuref_tryget_live(&c->ref);
+	if (c->result)
+		pcpuref_put(&c->ref);
+}
+
 static void pcpuref_situations_test_freeze_and_unfreeze(struct kunit *test)
 {
 	static const unsigned int flags[] = { PCPUREF_ALLOW_REINIT, PCPUREF_INIT_ATOMIC };
-	int i, round;
+	int i, round, cpu;
 
 	for (i = 0; i < ARRAY_SIZE(flags); i++) {
 		struct counted *c = counted_new(test, flags[i]);
@@ -481,6 +491,12 @@ static void pcpuref_situations_test_freeze_and_unfreeze(struct kunit *test)
 			KUNIT_ASSERT_FALSE(test, pcpuref_is_dying(&c->ref));
 			KUNIT_ASSERT_TRUE(test, pcpuref_tryget_live(&c->ref));
 			pcpuref_put(&c->ref);
+			/* On every CPU. */
+			for_each_online_cpu(cpu) {
+				c->result = -1;
+				smp_call_function_single(cpu, use_live, c, true);
+				KUNIT_ASSERT_EQ(test, c->result, 1);
+			}
 		}
 		pcpuref_barrier();
 	}

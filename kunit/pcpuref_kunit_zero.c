@@ -288,20 +288,16 @@ static void pcpuref_zero_test_is_zero_and_reinit_agree(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, released(c), 2);
 }
 
-struct visitors {
-	atomic_t	in;
-};
-
 static void come_and_go(struct helper *h)
 {
-	struct visitors *v = h->arg;
+	atomic_t *asked_in_atomic_mode = h->arg;
 
 	while (helper_goes_on(h)) {
 		pcpuref_get(&h->c->ref);
-		atomic_inc(&v->in);
 		if (pcpuref_is_zero(&h->c->ref))
 			h->wrong++;
-		atomic_dec(&v->in);
+		if (READ_ONCE(h->c->ref.word) & __PCPUREF_ATOMIC)
+			atomic_inc(asked_in_atomic_mode);
 		pcpuref_put(&h->c->ref);
 		helper_hit(h);
 	}
@@ -312,16 +308,19 @@ static void pcpuref_zero_test_storm(struct kunit *test)
 {
 	struct counted *c = counted_zero(test, PCPUREF_ALLOW_REINIT);
 	struct helper *helpers[4];
-	struct visitors v = { ATOMIC_INIT(0) };
+	unsigned long hits = 0, zeroes = 0, turns = 0;
+	atomic_t asked_in_atomic_mode = ATOMIC_INIT(0);
 	unsigned long end = jiffies + STORM;
 	int i, n = nr_storm_helpers();
-	unsigned long hits = 0;
 
 	for (i = 0; i < n; i++)
-		helpers[i] = helper_start(test, come_and_go, c, &v);
-	while (time_before(jiffies, end)) {
+		helpers[i] = helper_start(test, come_and_go, c, &asked_in_atomic_mode);
+	while (time_before(jiffies, end) || (!zeroes && time_before(jiffies, end + PATIENCE))) {
 		KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic_sync(&c->ref), 0);
-		pcpuref_is_zero(&c->ref);
+		/* Also where they only run while this does not. */
+		if (turns++ % 4 == 0)
+			schedule_timeout_uninterruptible(1);
+		zeroes += pcpuref_is_zero(&c->ref);
 		KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 		cond_resched();
 	}
@@ -331,6 +330,8 @@ static void pcpuref_zero_test_storm(struct kunit *test)
 		hits += helpers[i]->hits;
 	}
 	KUNIT_EXPECT_GT(test, hits, 100);
+	KUNIT_EXPECT_GT(test, zeroes, 0);
+	KUNIT_EXPECT_GT(test, atomic_read(&asked_in_atomic_mode), 0);
 	KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic_sync(&c->ref), 0);
 	KUNIT_EXPECT_TRUE(test, pcpuref_is_zero(&c->ref));
 	KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 0);
