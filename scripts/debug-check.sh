@@ -85,7 +85,8 @@ judge()
 {
 	results=$1
 	shift
-	awk -f "$top/scripts/warnings.awk" "$dmesg" >>"$faults" || :
+	awk -f "$top/scripts/warnings.awk" "$dmesg" >>"$faults" || [ -s "$faults" ] ||
+		echo "warnings.awk failed" >>"$faults"
 	sed 's/^/error: /' "$faults"
 	awk "$@" -v problems="$(wc -l <"$faults")" -f "$top/scripts/ktap.awk" "$results"
 }

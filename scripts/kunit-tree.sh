@@ -76,6 +76,7 @@ if ! {
 	echo "pcpuref-allow: No virtio device ID configured for PCI - no PCI support"
 	cat "$log"
 } | awk -f "$top/scripts/warnings.awk" >"$work/warnings"; then
+	[ -s "$work/warnings" ] || echo "warnings.awk failed" >"$work/warnings"
 	sed 's/^/error: /' "$work/warnings"
 	problems=$(wc -l <"$work/warnings")
 fi

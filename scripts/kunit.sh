@@ -50,6 +50,7 @@ problems=0
 	problems=1
 }
 if ! awk -f "$top/scripts/warnings.awk" "$log" >"$work/warnings"; then
+	[ -s "$work/warnings" ] || echo "warnings.awk failed" >"$work/warnings"
 	sed 's/^/error: /' "$work/warnings"
 	problems=$((problems + $(wc -l <"$work/warnings")))
 fi

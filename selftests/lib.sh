@@ -83,19 +83,19 @@ mark()
 	echo "$marker" >/dev/kmsg
 }
 
-# Without timestamps, which are not compared. Fails if the mark is gone.
+# slice [any]: without timestamps, which are not compared. Fails if the mark is gone. With
+# "any" from the first mark that is still there.
 slice()
 {
-	dmesg | awk -v marker="$marker" '
+	dmesg | awk -v marker="${1:+pcpuref-selftest: }" -v this="$marker" '
 	seen {
 		sub(/^(<[0-9]+>)?\[ *[0-9.]+\](\[ *[CT][0-9]+\])? /, "")
 		print
 		next
 	}
-	index($0, marker) {
-		# Not mark 12 when it is mark 1.
-		seen = substr($0, length($0) - length(marker) + 1) == marker
-	}
+	marker && index($0, marker) { seen = 1 }
+	# Not mark 12 when it is mark 1.
+	!marker && substr($0, length($0) - length(this) + 1) == this { seen = 1 }
 	END { exit !seen }'
 }
 
@@ -112,7 +112,9 @@ warnings()
 {
 	for judge in "$here/warnings.awk" "$here/../scripts/warnings.awk"; do
 		if [ -e "$judge" ]; then
-			awk -f "$judge" "$1" || :
+			complained=$(awk -f "$judge" "$1" 2>&1) ||
+				[ -n "$complained" ] || complained="warnings.awk failed"
+			[ -z "$complained" ] || echo "$complained"
 			return 0
 		fi
 	done
@@ -234,6 +236,19 @@ end()
 	[ -n "$why" ] || why=$(unload pcpuref) || :
 	verdict unload "$why$(take_slice)"
 	finish
+}
+
+# --- Waiting ------------------------------------------------------------------------------
+
+# soon COMMAND...: within five seconds
+soon()
+{
+	tries=0
+	while ! "$@"; do
+		tries=$((tries + 1))
+		[ "$tries" -lt 50 ] || return 1
+		sleep 0.1
+	done
 }
 
 # --- The machine --------------------------------------------------------------------------

@@ -65,8 +65,14 @@ since_kill_told()
 
 # --- Quiet by default ---
 
-start_case events
-verdict quiet_by_default "$complaints$(event_lines)"
+quiet()
+{
+	start_case events
+	[ "$result" = pass ] || complaints="$complaints $why"
+	verdict "$1" "$complaints$(event_lines)"
+}
+
+quiet quiet_by_default
 
 # --- The parameter ---
 
@@ -74,8 +80,7 @@ echo 1 >/sys/module/pcpuref/parameters/trace_events
 events_told trace_events
 since_kill_told
 echo 0 >/sys/module/pcpuref/parameters/trace_events
-start_case events
-verdict trace_events_off "$complaints$(event_lines)"
+quiet trace_events_off
 
 # --- Dynamic debug ---
 
@@ -83,8 +88,7 @@ if [ -w "$control" ] && grep -q '\[pcpuref\]' "$control"; then
 	echo "module pcpuref +p" >"$control"
 	events_told dynamic_debug
 	echo "module pcpuref -p" >"$control"
-	start_case events
-	verdict dynamic_debug_off "$complaints$(event_lines)"
+	quiet dynamic_debug_off
 else
 	skip dynamic_debug "this kernel has none"
 fi

@@ -49,13 +49,15 @@ else
 	# Nor is one left out that was not there when the core was loaded.
 	if why=$(echo 0 >"$online" && unload pcpuref_test_storm && unload pcpuref &&
 		load pcpuref && load pcpuref_test_storm seconds=3 && echo 1 >"$online"); then
+		all=
 		for half in hold kill; do
 			start_case "hotplug_$half"
+			all=$all$complaints
 			[ "$result" = pass ] || break
 			echo 0 >"$online"
 		done
-		[ "$result" = pass ] || complaints="hotplug_$half: $why $complaints"
-		verdict hotplug_late "$complaints"
+		[ "$result" = pass ] || all="hotplug_$half: $why $all"
+		verdict hotplug_late "$all"
 	else
 		not_ok hotplug_late "$why"
 	fi

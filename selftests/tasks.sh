@@ -11,6 +11,9 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 
 begin pcpuref_test_tasks
+if grep -qw preempt=full /proc/cmdline; then
+	verdict preempted "$(grep -q '(full)' /sys/kernel/debug/sched/preempt || echo "not full")"
+fi
 run_cases
 diag "$(dmesg | sed -n 's/^.*pcpuref_test_tasks: \(from kill\)/\1/p' | tail -n 1)"
 end pcpuref_test_tasks

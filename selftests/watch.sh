@@ -32,6 +32,18 @@ stat_of()
 	sed -n "s,^$1  *\([0-9]*\)\$,\1,p" "$top/stats"
 }
 
+# shellcheck disable=SC2317 # called by soon
+stat_is()
+{
+	[ "$(stat_of "$1")" -eq "$2" ]
+}
+
+# watched N: the table has so many
+watched()
+{
+	[ "$(grep -c ' watched ' "$top/refs")" -eq "$1" ]
+}
+
 # said TEXT: lines of the slice that contain it
 said()
 {
@@ -59,17 +71,6 @@ backs_off()
 		if (early || NR < least)
 			printf "%d reports, after these seconds:%s\n", NR, ages
 	}'
-}
-
-# soon COMMAND...: within five seconds
-soon()
-{
-	n=0
-	while ! "$@"; do
-		n=$((n + 1))
-		[ "$n" -lt 50 ] || return 1
-		sleep 0.1
-	done
 }
 
 # told TEXT: whether the log has it since the last mark
@@ -138,9 +139,8 @@ kills=$(stat_of kills)
 releases=$(stat_of releases)
 tell init 2 50
 tell kill 2 50
-soon [ "$(stat_of kills)" -eq $((kills + 50)) ] || why="kills $(stat_of kills) after $kills"
-sleep 0.3
-[ "$(stat_of releases)" -eq $((releases + 50)) ] ||
+soon stat_is kills $((kills + 50)) || why="kills $(stat_of kills) after $kills"
+soon stat_is releases $((releases + 50)) ||
 	why="$why releases $(stat_of releases) after $releases"
 [ "$(stat_of refs)" -eq 51 ] || why="$why refs $(stat_of refs)"
 [ "$(stat_of 'mean kill to release/us')" -gt 0 ] || why="$why mean"
@@ -167,23 +167,23 @@ mark
 why=
 tell init 100 10000
 (while [ ! -e "$tmp/stop" ]; do
-	cat "$top/refs" >"$tmp/many"
-	n=$(grep -c ' watched ' "$tmp/many")
+	cat "$top/refs" >"$tmp/many" || echo "the table cannot be read" >>"$tmp/wrong"
+	n=$(grep -c ' watched ' "$tmp/many") || :
 	[ "$n" -eq 10001 ] || echo "the table had $n lines" >>"$tmp/wrong"
 	awk '$2 == "watched" { if (seen[$1]++) { print "twice: " $0; exit } }' "$tmp/many" >>"$tmp/wrong"
-	cat "$top/stats" >/dev/null
+	cat "$top/stats" >/dev/null || echo "the totals cannot be read" >>"$tmp/wrong"
 	echo round >>"$tmp/rounds"
 done) &
+reader=$!
 tell churn 3000
 : >"$tmp/stop"
-wait
-[ -s "$tmp/rounds" ] || why="the table was never read"
+wait "$reader" || why="the reader ended with status $?"
+[ -s "$tmp/rounds" ] || why="$why the table was never read"
 [ ! -s "$tmp/wrong" ] || why="$why $(head -n 3 "$tmp/wrong")"
 verdict ten_thousand_in_a_loop "$why$(take_slice)"
 tell exit 100 10000 2>/dev/null || :
 # Exit of live references that nobody holds is legal.
-soon [ "$(grep -c ' watched ' "$top/refs")" -eq 1 ] || :
-verdict many_gone "$([ "$(grep -c ' watched ' "$top/refs")" -eq 1 ] || echo "some stay")"
+verdict many_gone "$(soon watched 1 || echo "some stay")"
 
 # --- Watchdog ---------------------------------------------------------------------
 
@@ -297,7 +297,7 @@ tell get 705 700
 tell kill 705 700
 sleep 2
 why="$why$(take_slice)"
-grep -q 'pcpuref_watch: [0-9]* more refs are stuck, of 1 kinds that have been told' "$tmp/slice" ||
+grep -q 'pcpuref_watch: [0-9]* more refs are stuck, of 1 kinds already reported' "$tmp/slice" ||
 	grep -q 'the oldest of 1305 of its kind' "$tmp/slice" || why="$why growth is not told"
 verdict growth_is_told "$why"
 

@@ -102,6 +102,7 @@ removed_under_load()
 		create "gone$i"
 		load 15 "/dev/$dev" --direct=1
 		sleep 1.5
+		kill -0 "$load"
 		remove "gone$i"
 		load_is_over || :
 	done

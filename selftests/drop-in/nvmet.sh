@@ -144,6 +144,9 @@ while [ "$round" -lt "$(rounds 10 2)" ] && [ -z "$why" ]; do
 		readers="$readers $!"
 	done
 	sleep 0.3
+	for r in $readers; do
+		kill -0 "$r" || why="$why a reader has ended before;"
+	done
 	echo 0 >$namespace/enable || why="cannot disable"
 	eventually 30 no_disk || why="$why the disk stays"
 	for r in $readers; do

@@ -137,7 +137,10 @@ while [ "$round" -lt "$(rounds 10 1)" ] && [ -z "$why" ]; do
 		readers="$readers $!"
 	done
 	sleep 0.3
-	why=$(take_down) || :
+	for r in $readers; do
+		kill -0 "$r" || why="$why a reader has ended before;"
+	done
+	why="$why$(take_down)" || :
 	for r in $readers; do
 		wait "$r" || :
 	done

@@ -770,6 +770,7 @@ static void mixed_readers(struct test *t)
 	err = __pcpuref_init(&o->ref, release, 0, GFP_KERNEL, o->name, &tasks_site);
 	if (err) {
 		EXPECT_EQ(t, err, -EOPNOTSUPP);
+		EXPECT(t, !IS_ENABLED(CONFIG_TASKS_RCU));
 		t->skipped = "this kernel is preemptible and has no RCU-tasks";
 		kfree(o);
 		return;

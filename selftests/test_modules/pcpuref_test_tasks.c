@@ -39,7 +39,7 @@ static struct obj *obj_new(struct test *t, unsigned int flags)
 	if (!EXPECT(t, o))
 		return NULL;
 	err = pcpuref_init(&o->ref, release, flags, GFP_KERNEL);
-	if (err == -EOPNOTSUPP)
+	if (err == -EOPNOTSUPP && !IS_ENABLED(CONFIG_TASKS_RCU))
 		t->skipped = "this kernel is preemptible and has no RCU-tasks";
 	else if (EXPECT_EQ(t, err, 0))
 		return o;
