@@ -48,15 +48,12 @@ events_told()
 	verdict "$1" "$why$complaints"
 }
 
-# Before a kill since_kill is -1, after it a time.
+# Before a kill since_kill is -1. After it a time, which a reinit or resurrect ends.
 since_kill_told()
 {
 	why=
-	for e in init reinit resurrect; do
-		grep "^pcpuref: event=$e " "$tmp/events" |
-			grep -q 'since_kill=-1us$' || why="$why $e"
-	done
-	for e in confirm release; do
+	grep '^pcpuref: event=init ' "$tmp/events" | grep -q 'since_kill=-1us$' || why="$why init"
+	for e in confirm release reinit resurrect; do
 		grep "^pcpuref: event=$e " "$tmp/events" |
 			grep -q 'since_kill=[0-9]*us$' || why="$why $e"
 	done

@@ -239,6 +239,7 @@ echo 30 >/sys/module/pcpuref_watch/parameters/stuck_secs
 sleep 1
 why=$(take_slice)
 [ "$(said "resurrected after")" -eq 1 ] || why="$why resurrection not told"
+[ "$(said "resurrected after 0.000 s")" -eq 0 ] || why="$why it is told without a time"
 verdict resurrected "$why"
 tell put 4
 sleep 0.2
