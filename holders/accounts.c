@@ -393,14 +393,13 @@ static struct bucket *first_of(const struct pcpuref *ref)
 
 static void tell_all(const struct pcpuref *ref, bool common_puts, pcpuref_slot_func_t *func)
 {
-	struct bucket *bucket = first_of(ref);
-	struct bucket *const end = bucket + span;
+	struct bucket *bucket = first_of(ref), *end;
 	struct pcpuref_account *account;
 	unsigned long flags;
 
 	if (!bucket)
 		return;
-	for (; bucket < end; bucket++) {
+	for (end = bucket + span; bucket < end; bucket++) {
 		raw_spin_lock_irqsave(&bucket->lock, flags);
 		account = NULL;
 		while ((account = next_account(bucket, account)))
@@ -424,14 +423,13 @@ void __pcpuref_accounts_of(const struct pcpuref *ref, pcpuref_slot_func_t *func)
 /* The address may be another reference's from now on. */
 void __pcpuref_accounts_forget(const struct pcpuref *ref)
 {
-	struct bucket *bucket = first_of(ref);
-	struct bucket *const end = bucket + span;
+	struct bucket *bucket = first_of(ref), *end;
 	struct pcpuref_account *account;
 	unsigned long flags;
 
 	if (!bucket)
 		return;
-	for (; bucket < end; bucket++) {
+	for (end = bucket + span; bucket < end; bucket++) {
 		/*
 		 * Nobody gets or puts any more what is forgotten. Pairs with the
 		 * WRITE_ONCE() in new_account() and clear().

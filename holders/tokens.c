@@ -107,7 +107,7 @@ static void print_stack(const struct pcpuref_tracker *tracker)
 		return;
 	depth = stack_depot_fetch(tracker->stack, &stack);
 	stack_trace_print(stack, depth, 4);
-#else
+#elif defined(CONFIG_STACKTRACE)
 	stack_trace_print(tracker->stack, tracker->depth, 4);
 #endif
 }
@@ -201,7 +201,12 @@ EXPORT_SYMBOL_GPL(pcpuref_tryget_live_tracked);
 static noinline void report_token(enum pcpuref_misuse what, struct pcpuref *ref,
 				  unsigned long caller)
 {
-	static DEFINE_RATELIMIT_STATE(rate, 5 * HZ, 10);
+	static struct ratelimit_state rates[] = {
+		RATELIMIT_STATE_INIT("twice", 5 * HZ, 10),
+		RATELIMIT_STATE_INIT("empty", 5 * HZ, 10),
+		RATELIMIT_STATE_INIT("other", 5 * HZ, 10),
+		RATELIMIT_STATE_INIT("exited", 5 * HZ, 10),
+	};
 	struct pcpuref_info info = { .name = "(none)", .module = "(none)" };
 	bool counted;
 
@@ -226,8 +231,9 @@ static noinline void report_token(enum pcpuref_misuse what, struct pcpuref *ref,
 		.caller = caller,
 	});
 	preempt_enable_notrace();
-	/* An event comes each time. */
-	if (!__ratelimit(&rate))
+	BUILD_BUG_ON(PCPUREF_TOKEN_TWICE + ARRAY_SIZE(rates) != PCPUREF_NR_MISUSES);
+	/* Ten of a kind in five seconds. An event comes each time. */
+	if (!__ratelimit(&rates[what - PCPUREF_TOKEN_TWICE]))
 		return;
 	WARN(1, "pcpuref: misuse: %s: ref=%p name=%s id=%llu caller=%pS\n",
 	     pcpuref_misuse_name(what), ref, info.name, info.id, (void *)caller);
@@ -239,8 +245,8 @@ static noinline void report_token(enum pcpuref_misuse what, struct pcpuref *ref,
  * @token: what pcpuref_get_tracked() filled
  *
  * A token that has been put already, that was never filled, or that is of
- * another reference or of one that has exited is reported, and nothing is put:
- * the object leaks rather than being freed in use. Pairs with
+ * another reference or of one that has exited is reported, ten times of a kind in
+ * five seconds, and nothing is put: the object leaks rather than being freed in use. Pairs with
  * pcpuref_get_tracked() and its kin.
  *
  * Context: any that the release function allows, but NMI; on PREEMPT_RT no hard
