@@ -195,8 +195,9 @@ static int stuck_secs_set(const char *value, const struct kernel_param *kp)
 	int err = param_set_uint(value, kp);
 
 	if (!err && running) {
-		cancel_delayed_work(&watch_work);
-		schedule_delayed_work(&watch_work, 0);
+		/* Again if the scan has just scheduled itself. */
+		while (!schedule_delayed_work(&watch_work, 0))
+			cancel_delayed_work(&watch_work);
 	}
 	return err;
 }
@@ -368,9 +369,9 @@ static void tell_end(struct seen *seen, const struct pcpuref_event *event,
 
 	if (!departure.reports)
 		return;
-	/* Release has exited it, as it may. */
+	/* By its release, most likely. */
 	if (departure.why == RELEASING && event->step == PCPUREF_STEP_EXIT)
-		end = "exited by its release";
+		end = "exited during its release";
 	secs = div_s64_rem(div_s64(event->since_kill, USEC_PER_MSEC), MSEC_PER_SEC, &ms);
 	pr_warn("ref %s (id %llu) of module %s: %s after %lld.%03d s (%s)\n",
 		event->name, event->id, event->module, end, secs, ms,
@@ -495,7 +496,6 @@ static void on_event(void *data, const struct pcpuref_event *event)
 		} else if (kind == RESURRECT) {
 			tell_end(seen, event, "resurrected");
 		} else if (kind == REINIT) {
-			/* By another, while release goes on. */
 			tell_end(seen, event, "reinitialised");
 		} else if (kind == EXIT) {
 			tell_end(seen, event, "exited unreleased");
