@@ -146,7 +146,8 @@ const char *pcpuref_misuse_name(enum pcpuref_misuse misuse);
  * @count: all references after the step, the initial one included; as pcpuref_read()
  * @shared: the part of it in the shared counter
  * @percpu: the part of it in the per-CPU counters
- * @since_kill: microseconds since the last kill, -1 if not killed
+ * @since_kill: microseconds since the last kill, -1 if not killed; of a reinit or resurrect
+ *	since the kill that it undoes
  * @caller: address of the function that asked for it; 0 for confirm and release, or if it
  *	is not known
  * @finder: for a misuse whose @caller is not known: address of the function that asked

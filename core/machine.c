@@ -631,6 +631,7 @@ unsigned int __pcpuref_revive(struct pcpuref_data *d, unsigned long caller)
 	d->initial = !__pcpuref_allows_zero(d);
 	d->live = true;
 	d->requester = caller;
+	d->killed_at = 0;
 	__pcpuref_tag(d, __PCPUREF_ATOMIC);
 	__pcpuref_wake_failed(d, true, -ECANCELED);
 	if (d->zeroes)

@@ -144,12 +144,14 @@ EXPORT_SYMBOL_GPL(__pcpuref_kill_and_wait);
 
 static void revive(struct request *rq, enum pcpuref_step step)
 {
+	u64 killed_at = rq->d->killed_at;
 	enum pcpuref_mode mode;
 
 	rq->todo = __pcpuref_revive(rq->d, rq->caller);
 	mode = __pcpuref_mode(rq->d);
+	/* This event tells how long ago the kill was that is undone. */
+	rq->d->killed_at = killed_at;
 	__pcpuref_event(rq->d, step, mode, mode, rq->caller);
-	/* The event tells how long it was dead. */
 	rq->d->killed_at = 0;
 	end(rq, false);
 }
