@@ -189,13 +189,29 @@ static void pcpuref_kill_test_confirm_waits_for_other_cpu(struct kunit *test)
 static unsigned long at_confirm;
 static bool had_its_own;
 
-static void see_own_grace_period(struct counted *c)
+/*
+ * Whether a grace period has passed. Asked in a callback, which may come before RCU has
+ * written down everywhere that it has ended. None can end while a callback spins.
+ */
+static bool has_passed(unsigned long state)
 {
 #if KERNEL_VERSION(5, 13, 0) <= LINUX_VERSION_CODE
-	had_its_own = poll_state_synchronize_rcu(at_confirm);
+	int tries;
+
+	for (tries = 0; tries < 1000; tries++) {
+		if (poll_state_synchronize_rcu(state))
+			return true;
+		udelay(10);
+	}
+	return false;
 #else
-	had_its_own = true;
+	return true;
 #endif
+}
+
+static void see_own_grace_period(struct counted *c)
+{
+	had_its_own = has_passed(at_confirm);
 }
 
 static void spin_in_confirm(struct counted *c)
@@ -241,7 +257,7 @@ static unsigned long at_kill;
 static void poll_in_confirm(struct counted *c)
 {
 	if (c->result++)
-		c->result += poll_state_synchronize_rcu(at_kill);
+		c->result += has_passed(at_kill);
 }
 
 /* The same where the grace period has begun before the kill. */

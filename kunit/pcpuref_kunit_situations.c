@@ -461,10 +461,6 @@ static void pcpuref_situations_test_woken_finds_it_live(struct kunit *test)
 	pcpuref_put(&c->ref);
 }
 
-/*
- * As the block layer freezes and unfreezes a queue: in quick succession, and with
- * each return the reference is what was asked for.
- */
 static void use_live(void *counted)
 {
 	struct counted *c = counted;
@@ -475,6 +471,10 @@ static void use_live(void *counted)
 		pcpuref_put(&c->ref);
 }
 
+/*
+ * As the block layer freezes and unfreezes a queue: in quick succession, and with
+ * each return the reference is what was asked for.
+ */
 static void pcpuref_situations_test_freeze_and_unfreeze(struct kunit *test)
 {
 	static const unsigned int flags[] = { PCPUREF_ALLOW_REINIT, PCPUREF_INIT_ATOMIC };

@@ -183,13 +183,16 @@ while read -r suite <&4; do
 done 4<"$work/controls"
 
 # limit_of SUITE: with a mutant a machine that hangs is soon given up, but not one that is
-# slow: all suites that are run there took as long as the control, and the modules were
-# compiled in that time. The limits of selftest and debug are several times this.
+# slow. Three times as long as the control took, which had all suites that are run there.
+# The limits of selftest and debug are five and ten times what this prints.
 limit_of()
 {
 	echo "$1" | place | awk '
 		NR == FNR { secs = $1; sub(/^[0-9]+ /, ""); took[$0] = secs; next }
-		{ print (took[$0] > 60 ? took[$0] : 60) }' "$work/times" -
+		{
+			limit = int(3 * took[$0] / ($1 == "selftest" ? 5 : $1 == "debug" ? 10 : 1))
+			print (limit > 60 ? limit : 60)
+		}' "$work/times" -
 }
 
 # --- Mutants ----------------------------------------------------------------------
