@@ -55,7 +55,12 @@ show insmod ./template.ko || fail template
 show dmesg
 show cat $debugfs/refs
 id=$(id_of '&thing->ref')
-show "cat $debugfs/ref/$id"
+# The file is made a moment later.
+for _ in $(seq 50); do
+	[ ! -e "$debugfs/ref/$id" ] || break
+	sleep 0.1
+done
+show "cat $debugfs/ref/$id" || fail "no file of $id"
 show rmmod template || fail rmmod
 show "dmesg | tail -5"
 cd leaky || exit 1
