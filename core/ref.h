@@ -61,6 +61,7 @@
  *	to complete (atomic): grace periods, releases in process context, and what
  *	has been deferred
  * @node: in the list of clients, under its lock
+ * @rcu: to free it
  */
 struct pcpuref_client {
 	struct module		*owner;

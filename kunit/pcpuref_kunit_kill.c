@@ -198,10 +198,10 @@ static bool has_passed(unsigned long state)
 #if KERNEL_VERSION(5, 13, 0) <= LINUX_VERSION_CODE
 	int tries;
 
-	for (tries = 0; tries < 1000; tries++) {
+	for (tries = 0; tries < 2000; tries++) {
 		if (poll_state_synchronize_rcu(state))
 			return true;
-		udelay(10);
+		udelay(5);
 	}
 	return false;
 #else

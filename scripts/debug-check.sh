@@ -156,7 +156,10 @@ judge_blind()
 {
 	number=0
 	failures=0
-	"judge_$1"
+	case $1 in
+	mistakes) judge_mistakes ;;
+	plain_word) judge_plain_word ;;
+	esac
 	echo
 	echo "$((number - failures)) passed, $failures failed, 0 skipped"
 	[ "$failures" -eq 0 ]

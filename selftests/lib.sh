@@ -83,20 +83,25 @@ mark()
 	echo "$marker" >/dev/kmsg
 }
 
-# slice [any]: without timestamps, which are not compared. Fails if the mark is gone. With
-# "any" from the first mark that is still there.
-slice()
+# lines_since MARK: without timestamps, which are not compared; if there is none given, since
+# the first mark that is still there. Fails if the mark is gone.
+lines_since()
 {
-	dmesg | awk -v marker="${1:+pcpuref-selftest: }" -v this="$marker" '
+	dmesg | awk -v marker="$1" '
 	seen {
 		sub(/^(<[0-9]+>)?\[ *[0-9.]+\](\[ *[CT][0-9]+\])? /, "")
 		print
 		next
 	}
-	marker && index($0, marker) { seen = 1 }
+	marker == "" && /pcpuref-selftest: / { seen = 1 }
 	# Not mark 12 when it is mark 1.
-	!marker && substr($0, length($0) - length(this) + 1) == this { seen = 1 }
+	marker != "" && substr($0, length($0) - length(marker) + 1) == marker { seen = 1 }
 	END { exit !seen }'
+}
+
+slice()
+{
+	lines_since "$marker"
 }
 
 # The slice into $tmp/slice, and what is wrong in it to stdout.

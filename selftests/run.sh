@@ -39,7 +39,7 @@ for program; do
 		# Its subtests have looked at their slices one by one. What they expect comes
 		# after their marks.
 		diag "the log has wrapped; what is left of it was looked at"
-		slice any >"$tmp/slice" || :
+		lines_since "" >"$tmp/slice" || :
 	}
 	why=$(warnings "$tmp/slice")
 	if [ "$rc" -ne 0 ] && [ "$rc" -ne "$KSFT_SKIP" ]; then

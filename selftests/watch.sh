@@ -39,6 +39,7 @@ stat_is()
 }
 
 # watched N: the table has so many
+# shellcheck disable=SC2317 # called by soon
 watched()
 {
 	[ "$(grep -c ' watched ' "$top/refs")" -eq "$1" ]
