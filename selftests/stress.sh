@@ -195,7 +195,9 @@ nothing was $what" ;;
 	esac
 done
 
-[ -z "$scale_before" ] || [ "$after" -gt "$before" ] || complaint="$complaint
+# On a debug kernel, which has STRESS_ONLY, it may take longer than the run to become short.
+[ -z "$scale_before" ] || [ "$after" -gt "$before" ] || [ -n "${STRESS_ONLY:-}" ] ||
+	complaint="$complaint
 memory was never short: nothing was reclaimed"
 
 late=$(grep 'pcpuref-unload: [a-z]*: [0-9]' "$tmp/slice" || :)
