@@ -244,6 +244,22 @@ struct pcpuref_info {
 };
 
 /**
+ * pcpuref_elapsed - the time between two times
+ * @since: in ns of ktime_get_mono_fast_ns(), as the times of &struct pcpuref_info
+ * @now: in the same clock
+ *
+ * That clock may step back a little when the time is adjusted, and @since may have been
+ * read on another CPU after @now.
+ *
+ * Context: any.
+ * Return: ns, 0 if @since is later.
+ */
+static inline u64 pcpuref_elapsed(u64 since, u64 now)
+{
+	return now > since ? now - since : 0;
+}
+
+/**
  * struct pcpuref_walk - a place in the registry
  * @cpu: whose part of the registry
  * @id: the last reference seen there

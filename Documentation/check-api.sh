@@ -11,7 +11,7 @@ trap 'rm -rf "$work"' EXIT
 
 sed -n 's/^ \* \(p*P*[cC][pP][a-zA-Z_]*\) - .*/\1/p' "$here/../pcpuref.h" \
 	"$here/../pcpuref.c" "$here"/../core/*.c "$here/../pcpuref_kref.h" \
-	"$here/../holders/tokens.c" | sort -u >"$work/documented"
+	"$here/../pcpuref_inspect.h" "$here/../holders/tokens.c" | sort -u >"$work/documented"
 # The headers' own titles have the form, too.
 sed -i -e '/^pcpuref$/d' -e '/^pcpuref_kref$/d' "$work/documented"
 # shellcheck disable=SC2016 # backquotes of reStructuredText

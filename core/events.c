@@ -214,7 +214,7 @@ static s64 since_kill(u64 killed_at)
 {
 	if (!killed_at)
 		return -1;
-	return div_s64(ktime_get_mono_fast_ns() - killed_at, NSEC_PER_USEC);
+	return div_u64(pcpuref_elapsed(killed_at, ktime_get_mono_fast_ns()), NSEC_PER_USEC);
 }
 
 /* What an event tells of a reference; the rest is the caller's to add. */
@@ -653,7 +653,7 @@ void __pcpuref_note_hopeless_kill(struct pcpuref_data *d, unsigned long caller)
 				    __pcpuref_name(d), d->id, d->site->module, (void *)caller);
 		return;
 	}
-	ms = div_u64(ktime_get_mono_fast_ns() - info.stuck_at, NSEC_PER_MSEC);
+	ms = div_u64(pcpuref_elapsed(info.stuck_at, ktime_get_mono_fast_ns()), NSEC_PER_MSEC);
 	pr_warn_ratelimited("ref %s (id %llu) of module %s will never be released: %s by %pS has made its count stick %llu ms ago; killed by %pS\n",
 			    __pcpuref_name(d), d->id, d->site->module,
 			    pcpuref_misuse_name(info.stuck_misuse), (void *)info.stuck_by, ms,

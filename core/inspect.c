@@ -274,8 +274,11 @@ static void describe(struct pcpuref_data *d, struct description *to)
 	for_each_possible_cpu(cpu) {
 		char text[32];
 		long n = counter(d, cpu);
-		size_t length = n ? scnprintf(text, sizeof(text), " %d:%ld", cpu, n) : 0;
+		size_t length;
 
+		if (!n)
+			continue;
+		length = scnprintf(text, sizeof(text), " %d:%ld", cpu, n);
 		if (at + length + sizeof(" ...") > sizeof(to->counters)) {
 			strscpy(to->counters + at, " ...", sizeof(to->counters) - at);
 			break;
@@ -286,17 +289,21 @@ static void describe(struct pcpuref_data *d, struct description *to)
 	}
 }
 
+static u64 ms_ago(u64 time)
+{
+	return div_u64(pcpuref_elapsed(time, ktime_get_mono_fast_ns()), NSEC_PER_MSEC);
+}
+
 static void print(const struct description *d)
 {
 	const struct pcpuref_info *info = &d->info;
-	u64 now = ktime_get_mono_fast_ns();
 	char counts[80] = "?";
 
 	pr_info("dump: id=%llu name=%s module=%s ref=%p release=%ps\n", info->id,
 		info->name, info->module, info->ref, info->release);
 	pr_info("dump: id=%llu initialised %llu ms ago in %s() at %s:%u, flags=%#x life=%u\n",
-		info->id, div_u64(now - info->created_at, NSEC_PER_MSEC),
-		info->function, info->file, info->line, info->flags, info->life);
+		info->id, ms_ago(info->created_at), info->function, info->file, info->line,
+		info->flags, info->life);
 	if (info->count != LONG_MAX)
 		scnprintf(counts, sizeof(counts), "%ld shared=%ld percpu=%ld", info->count,
 			  info->shared, info->percpu);
@@ -305,12 +312,11 @@ static void print(const struct description *d)
 		counts, info->bytes, info->percpu_bytes);
 	if (info->stuck_at)
 		pr_info("dump: id=%llu stuck since %llu ms: %s by %pS\n", info->id,
-			div_u64(now - info->stuck_at, NSEC_PER_MSEC),
-			pcpuref_misuse_name(info->stuck_misuse), (void *)info->stuck_by);
+			ms_ago(info->stuck_at), pcpuref_misuse_name(info->stuck_misuse),
+			(void *)info->stuck_by);
 	if (info->killed_at)
 		pr_info("dump: id=%llu killed %llu ms ago by %pS\n", info->id,
-			div_u64(now - info->killed_at, NSEC_PER_MSEC),
-			(void *)info->killer);
+			ms_ago(info->killed_at), (void *)info->killer);
 	if (d->counters[0])
 		pr_info("dump: id=%llu counters by CPU:%s\n", info->id, d->counters);
 	if (d->busy)

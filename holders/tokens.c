@@ -293,19 +293,12 @@ int pcpuref_put_tracked(struct pcpuref *ref, struct pcpuref_token *token)
 }
 EXPORT_SYMBOL_GPL(pcpuref_put_tracked);
 
-static u64 ms_ago(u64 time)
-{
-	u64 now = ktime_get_mono_fast_ns();
-
-	/* That clock may step back a little. */
-	return now > time ? div_u64(now - time, NSEC_PER_MSEC) : 0;
-}
-
 /* @again: those too that have been named before. From an NMI perhaps nothing. */
 void __pcpuref_tokens_print(const struct pcpuref *ref, u64 id, bool again)
 {
 	struct shard *shard = shard_of(ref);
 	struct pcpuref_tracker *tracker;
+	u64 now = ktime_get_mono_fast_ns();
 	unsigned long flags;
 	int printed = 0;
 
@@ -318,7 +311,8 @@ void __pcpuref_tokens_print(const struct pcpuref *ref, u64 id, bool again)
 		if (++printed > PRINTED)
 			continue;
 		pr_info("id=%llu token: taken %llu ms ago by task %s/%d\n", id,
-			ms_ago(tracker->time), tracker->comm, tracker->pid);
+			div_u64(pcpuref_elapsed(tracker->time, now), NSEC_PER_MSEC),
+			tracker->comm, tracker->pid);
 		print_stack(tracker);
 	}
 	pcpuref_holders_unlock(&shard->lock, flags);

@@ -680,6 +680,9 @@ static void pcpuref_registry_test_times(struct kunit *test)
 	KUNIT_EXPECT_GE(test, info.killed_at, before);
 	KUNIT_EXPECT_LE(test, info.killed_at, after);
 	KUNIT_EXPECT_TRUE(test, names_function(info.killer, "kill_from_here"));
+	KUNIT_EXPECT_EQ(test, pcpuref_elapsed(created_at, info.killed_at),
+			info.killed_at - created_at);
+	KUNIT_EXPECT_EQ(test, pcpuref_elapsed(info.killed_at, created_at), 0);
 
 	/* That it has died later does not matter, nor what is asked of it dead. */
 	pcpuref_barrier();

@@ -549,12 +549,6 @@ static const char *count_text(const struct pcpuref_info *info, char *text)
 	return text;
 }
 
-/* The fast clock may step back a little, and another CPU may have read it later. */
-static u64 ns_between(u64 since, u64 now)
-{
-	return now > since ? now - since : 0;
-}
-
 #define RECORD_SIZE	288
 
 static const char *record_line(char *line, const struct record *record, u64 now)
@@ -566,7 +560,7 @@ static const char *record_line(char *line, const struct record *record, u64 now)
 			  record->count, record->shared, record->percpu);
 	scnprintf(line, RECORD_SIZE,
 		  "%8llu ms ago: %s mode=%s->%s %s cpu=%d task=%s/%d caller=%pS",
-		  div_u64(ns_between(record->time, now), NSEC_PER_MSEC), record->what,
+		  div_u64(pcpuref_elapsed(record->time, now), NSEC_PER_MSEC), record->what,
 		  record->before, record->after, counts, record->cpu, record->comm,
 		  record->pid, (void *)record->caller);
 	return line;
@@ -735,7 +729,7 @@ static enum stuck is_stuck(struct seen *seen, const struct pcpuref_info *info,
 	default:
 		return NOT_STUCK;
 	}
-	*secs = div_u64(ns_between(since, ktime_get_mono_fast_ns()), NSEC_PER_SEC);
+	*secs = div_u64(pcpuref_elapsed(since, ktime_get_mono_fast_ns()), NSEC_PER_SEC);
 	return *secs >= limit ? why : NOT_STUCK;
 }
 
@@ -1004,7 +998,7 @@ static void watch_fn(struct work_struct *work)
 
 static void seq_secs(struct seq_file *m, int width, u64 since, u64 now)
 {
-	u64 ms = div_u64(ns_between(since, now), NSEC_PER_MSEC);
+	u64 ms = div_u64(pcpuref_elapsed(since, now), NSEC_PER_MSEC);
 	u32 rest;
 	u64 secs = div_u64_rem(ms, MSEC_PER_SEC, &rest);
 
