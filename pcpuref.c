@@ -240,7 +240,10 @@ static __always_inline void put(struct pcpuref *ref, unsigned long nr, u8 reader
 	long old = 0;
 
 	if (likely(d)) {
-		/* What the caller did to the object comes before release: pairs with put_odd(). */
+		/*
+		 * What the caller did to the object comes before release: pairs with
+		 * put_odd() (litmus: b1-lastput-release).
+		 */
 		old = atomic_long_fetch_sub_release(nr, &d->count);
 		if (likely(old > (long)nr)) {
 			preempt_enable_notrace();

@@ -740,6 +740,7 @@ static __always_inline bool __pcpuref_put_atomic(struct pcpuref *ref, unsigned l
 	data = READ_ONCE(ref->data);
 	if (unlikely(((unsigned long)data & 1) || !data))
 		return false;
+	/* As in put() of pcpuref.c (litmus: b1-lastput-release). */
 	old = atomic_long_fetch_sub_release(nr, (atomic_long_t *)data);
 	if (likely(old > (long)nr))
 		preempt_enable_notrace();

@@ -421,14 +421,14 @@ bool __pcpuref_cause(u64 id, struct pcpuref_info *info)
 	unsigned int stamp;
 
 	for (cause = causes; cause < causes + CAUSES; cause++) {
-		/* Pairs with the smp_store_release() in remember_cause(). */
+		/* Pairs with remember_cause() (litmus: r1-cause-there). */
 		stamp = smp_load_acquire(&cause->stamp);
 		if (!stamp || READ_ONCE(cause->id) != id)
 			continue;
 		info->stuck_at = READ_ONCE(cause->when);
 		info->stuck_by = READ_ONCE(cause->address);
 		info->stuck_misuse = READ_ONCE(cause->what);
-		/* Pairs with the smp_wmb() in remember_cause(). */
+		/* Pairs with the smp_wmb() there (litmus: r2-cause-overwritten). */
 		smp_rmb();
 		if (READ_ONCE(cause->stamp) == stamp)
 			return true;

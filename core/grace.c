@@ -33,6 +33,7 @@ void __pcpuref_after_tasks(struct rcu_head *head, rcu_callback_t func)
 	pcpuref_call_rcu_tasks(head, func);
 }
 
+/* Pairs with the sections of all who look at the word (litmus: a1-kill-get). */
 void __pcpuref_wait_for_readers(bool tasks)
 {
 	if (tasks)

@@ -56,6 +56,7 @@ bool __pcpuref_kref_put_unless_last(struct pcpuref_kref *kref)
 		if (old == 1)
 			return false;
 		new = likely(old > 0) ? old - 1 : __PCPUREF_KREF_SATURATED;
+		/* As in pcpuref_kref_put() (litmus: b1-lastput-release). */
 	} while (!atomic_try_cmpxchg_release(&kref->count, &old, new));
 
 	/* Only one of several gets here with the zero that there was. */

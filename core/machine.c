@@ -80,8 +80,8 @@ void __pcpuref_tag(struct pcpuref_data *d, unsigned long tags)
 void __pcpuref_stick(struct pcpuref_data *d, bool dead)
 {
 	/*
-	 * The flag first: fold() looks at it a grace period later. Pairs with the
-	 * READ_ONCE() of all who look; a late one sticks at its next touch.
+	 * The flag first: fold() looks at it a grace period later (litmus: b6-stick-fold).
+	 * Pairs with the READ_ONCE() of all who look; a late one sticks at its next touch.
 	 */
 	WRITE_ONCE(d->stuck, true);
 	atomic_long_set(&d->count, dead ? DEAD : LEAKED);

@@ -58,7 +58,10 @@ static inline void __pcpuref_in_flight(struct pcpuref_client *client)
 
 static inline void __pcpuref_landed(struct pcpuref_client *client)
 {
-	/* Pairs with the acquire in __pcpuref_wait_for_client(). The last touch. */
+	/*
+	 * The last touch. Pairs with the acquire in __pcpuref_wait_for_client()
+	 * (litmus: q1-landed-wait).
+	 */
 	atomic_dec_return_release(&client->in_flight);
 }
 

@@ -544,7 +544,7 @@ int __pcpuref_accounts_init(void)
 		return -ENOMEM;
 	for (i = 0; i < nr_buckets; i++)
 		raw_spin_lock_init(&new[i].lock);
-	/* Pairs with the smp_load_acquire() in is_ready(). */
+	/* Pairs with the smp_load_acquire() in is_ready() (litmus: p1-publish). */
 	smp_store_release(&buckets, new);
 	return 0;
 }

@@ -184,7 +184,7 @@ static void fill(place_t nr, unsigned long address, unsigned long caller, const 
 			place->handed_over = true;
 		}
 	}
-	/* Pairs with the smp_load_acquire() in probe(). */
+	/* Pairs with the smp_load_acquire() in probe() (litmus: p1-publish). */
 	smp_store_release(&place->address, address);
 }
 
@@ -526,7 +526,7 @@ static void keep(char **text, unsigned long *address)
 
 	/* Nobody looks at it before the address says so. */
 	*text = kasprintf(GFP_KERNEL, "%pS", (void *)*address);
-	/* Pairs with the smp_load_acquire() in text_of(). */
+	/* Pairs with the smp_load_acquire() in text_of() (litmus: p1-publish). */
 	smp_store_release(address, GONE);
 	kfree(old);
 }

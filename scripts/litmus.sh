@@ -134,6 +134,27 @@ lacking()
 	}' "$1" "$2"
 }
 
+# unnamed: the functions, on stdin, that have a barrier or an RMW that orders, and whose body
+# and comment name no test
+unnamed()
+{
+	awk '
+	/litmus:/ { named = 1 }
+	/^[A-Za-z_]/ && match($0, /[A-Za-z0-9_]+\(/) {
+		function_name = substr($0, RSTART, RLENGTH)
+	}
+	!/^[ \t]*\/?\*/ &&
+	/smp_(r?mb|wmb|store_release|load_acquire|acquire__after_ctrl_dep|mb__[a-z_]+)\(|atomic[a-z_0-9]*_(acquire|release)\(|synchronize_rcu[a-z_]*\(/ {
+		orders = 1
+	}
+	/^}/ {
+		if (orders && !named)
+			print function_name ") orders something, and names no test"
+		named = 0
+		orders = 0
+	}'
+}
+
 compare_with_code()
 {
 	(
@@ -149,6 +170,9 @@ compare_with_code()
 	comm -13 "$work/bases" "$work/named" | sed 's/$/ is no test/' >"$work/complaints"
 	grep 'litmus:' "$work/code" | grep -v 'litmus: [a-z0-9]' >>"$work/complaints" || :
 	result "the code names tests that there are"
+
+	unnamed <"$work/code" >"$work/complaints"
+	result "what orders in the code names its test"
 
 	# A comment may go on naming a function that has gone.
 	grep -v '^[[:space:]]*/\{0,1\}\*' "$work/code" >"$work/functions"
