@@ -172,7 +172,7 @@ why=
 	why="the machine ended with status $?, see $log
 $(sed -n 's/.*pcpuref-fault: //p' "$log")"
 verdict "the machine comes to its end, with nothing left behind" "$why"
-verdict "no report of misuse or of the kernel" "$(awk -f "$top/scripts/warnings.awk" "$log" || :)"
+verdict "no report of misuse or of the kernel" "$(complaints "$log")"
 
 for kind in $kinds; do
 	cd "$work/$kind"

@@ -237,8 +237,7 @@ boot()
 	[ "$_status" -le 1 ] ||
 		echo "the machine ended with status $_status: $_console" >>"$work/problems"
 	grep -v -e 'pcpuref-ktap: ' -e 'pcpuref-note: ' "$_console" >"$_console.kernel" || :
-	awk -f "$top/scripts/warnings.awk" "$_console.kernel" >"$_console.warnings" ||
-		sed "s,\$, (${_console##*/})," "$_console.warnings" >>"$work/problems"
+	complaints "$_console.kernel" | sed "s,\$, (${_console##*/})," >>"$work/problems"
 }
 
 # both NAME SUBJECT [PARAMETER]...: on the kernel as it is and on pcpuref, at the

@@ -70,16 +70,14 @@ if [ -z "$sum" ]; then
 	die "kunit.py came to no end, see $work/kunit.log"
 fi
 
-problems=0
 # kunit.py's own configuration makes the kernel say this while it boots.
-if ! {
+{
 	echo "pcpuref-allow: No virtio device ID configured for PCI - no PCI support"
 	cat "$log"
-} | awk -f "$top/scripts/warnings.awk" >"$work/warnings"; then
-	[ -s "$work/warnings" ] || echo "warnings.awk failed" >"$work/warnings"
-	sed 's/^/error: /' "$work/warnings"
-	problems=$(wc -l <"$work/warnings")
-fi
+} >"$work/log"
+complaints "$work/log" >"$work/warnings"
+sed 's/^/error: /' "$work/warnings"
+problems=$(wc -l <"$work/warnings")
 grep -a 'FAILED\]\|ERROR\|EXPECTATION FAILED' "$work/kunit.log" || :
 # Its words are "passed: 376, failed: 2, crashed: 1, skipped: 11, errors: 3".
 echo "$sum" | awk -v rc="$rc" -v problems="$problems" '{

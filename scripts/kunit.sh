@@ -49,11 +49,9 @@ problems=0
 	sed -n 's/.*pcpuref-fault: /error: /p' "$log"
 	problems=1
 }
-if ! awk -f "$top/scripts/warnings.awk" "$log" >"$work/warnings"; then
-	[ -s "$work/warnings" ] || echo "warnings.awk failed" >"$work/warnings"
-	sed 's/^/error: /' "$work/warnings"
-	problems=$((problems + $(wc -l <"$work/warnings")))
-fi
+complaints "$log" >"$work/warnings"
+sed 's/^/error: /' "$work/warnings"
+problems=$((problems + $(wc -l <"$work/warnings")))
 
 rc=0
 awk -v kernel_log=1 -v problems="$problems" -f "$top/scripts/ktap.awk" \

@@ -548,6 +548,15 @@ guest_run()
 	return "$_rc"
 }
 
+# complaints LOG: what is wrong in a log of the kernel, one a line. A judge that dies has said
+# nothing, which is no good news.
+complaints()
+{
+	_complaints=$(awk -f "$top/scripts/warnings.awk" "$1") ||
+		[ -n "$_complaints" ] || _complaints="warnings.awk failed"
+	[ -z "$_complaints" ] || printf '%s\n' "$_complaints"
+}
+
 # judge_selftests STATUS LOG KTAP REPORT: what the selftests of a machine printed to its
 # console LOG, and STATUS, that it ended with. Returns 0 if all is well.
 judge_selftests()

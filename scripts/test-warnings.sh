@@ -6,9 +6,10 @@
 # Prints KTAP.
 
 set -eu
-scripts=$(cd "$(dirname "$0")" && pwd)
-number=0
-failures=0
+top=$(cd "$(dirname "$0")/.." && pwd)
+scripts=$top/scripts
+# shellcheck source=scripts/lib.sh
+. "$scripts/lib.sh"
 
 # Every awk that is here: in the guest it is busybox's.
 awks="awk"
@@ -415,6 +416,25 @@ check ktap_problems_of_the_caller 1 "ktap.awk -v problems=1" '^1 passed, 1 faile
 1..1
 ok 1 a
 END
+
+# complain NAME LOG EXPECTED: what lib.sh makes of the judge's answer
+complain()
+{
+	_said=$(complaints "$2" 2>/dev/null)
+	_why=
+	[ "$_said" = "$3" ] || _why="not \"$3\" but \"$_said\""
+	verdict "$1" "$_why"
+}
+
+in_log=$(mktemp)
+trap 'rm -f "$in_log"' EXIT
+cat >"$in_log" <<'END'
+[    1.0] BUG: a \path\n\c
+[    2.0] all is well
+END
+complain complaints_as_they_are "$in_log" 'kernel trouble: BUG: a \path\n\c'
+complain complaints_of_nothing /dev/null ""
+complain complaints_of_no_log /nowhere "warnings.awk failed"
 
 echo "1..$number"
 [ "$failures" -eq 0 ]

@@ -119,7 +119,7 @@ warnings()
 		if [ -e "$judge" ]; then
 			complained=$(awk -f "$judge" "$1" 2>&1) ||
 				[ -n "$complained" ] || complained="warnings.awk failed"
-			[ -z "$complained" ] || echo "$complained"
+			[ -z "$complained" ] || printf '%s\n' "$complained"
 			return 0
 		fi
 	done
