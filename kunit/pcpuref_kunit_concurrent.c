@@ -452,35 +452,57 @@ static void pcpuref_concurrent_test_wait_resurrect(struct kunit *test)
 /* --- The last put against a resurrect ------------------------------------- */
 
 /*
- * Two that meet at a moment, as closely as can be. The one who puts does so after a
- * @delay, which is steered to where it is about even who comes first.
+ * Two that meet at a moment, as closely as can be: a helper that puts, and the test. One of
+ * them waits, the helper if @delay is positive, the test if it is negative. @delay is steered
+ * to where now the one comes first and now the other.
  */
 struct race {
 	struct counted	*c;
 	unsigned int	round;
 	unsigned int	done;
-	unsigned int	delay;
+	int		delay;
 	unsigned int	put_first;
 	unsigned int	put_second;
 };
 
-static void wait_in_race(const struct race *r)
+static void spin(int times)
 {
-	unsigned int spin;
-
-	for (spin = READ_ONCE(r->delay); spin; spin--)
+	for (; times > 0; times--)
 		cpu_relax();
 }
 
+/* The test's side: from here on the helper puts. */
+static void start_race(struct race *r)
+{
+	publish(&r->round, r->round + 1);
+	spin(-r->delay);
+}
+
+/* The helper's side. */
+static void wait_in_race(const struct race *r)
+{
+	spin(READ_ONCE(r->delay));
+}
+
+static bool is_over(struct race *r)
+{
+	return observe(&r->done) == r->round;
+}
+
+/*
+ * Whoever came first is to come later: by far if it is that one who waits, else by a little,
+ * so that it ends up in many different places close to where they meet.
+ */
 static void steer(struct race *r, bool put_came_first)
 {
-	if (put_came_first) {
+	int waits = put_came_first ? r->delay : -r->delay;
+
+	waits = waits < 0 ? waits + DIV_ROUND_UP(-waits, 8) : min_t(int, 2 * waits + 1, BIT(20));
+	WRITE_ONCE(r->delay, put_came_first ? waits : -waits);
+	if (put_came_first)
 		r->put_first++;
-		WRITE_ONCE(r->delay, min_t(unsigned int, 2 * r->delay + 1, BIT(20)));
-	} else {
+	else
 		r->put_second++;
-		WRITE_ONCE(r->delay, r->delay / 2);
-	}
 }
 
 /* Until @end, and until both have come first. */
@@ -512,7 +534,6 @@ static void put_in_race(struct helper *h)
 static void last_put_against_resurrect(struct kunit *test, unsigned int flags)
 {
 	struct counted *c = counted_new(test, flags);
-	unsigned int races = 0, ended = 0, lives = 0, delay = 0, spin;
 	unsigned long end = jiffies + 2 * STORM;
 	struct race race = {};
 	struct helper *h;
@@ -527,32 +548,21 @@ static void last_put_against_resurrect(struct kunit *test, unsigned int flags)
 		pcpuref_get(&c->ref);
 		/* In atomic mode: that leaves the one reference. */
 		KUNIT_EXPECT_EQ(test, pcpuref_kill(&c->ref), 0);
-		publish(&race.round, ++races);
-		for (spin = delay; spin; spin--)
-			cpu_relax();
+		start_race(&race);
 		KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
-		KUNIT_ASSERT_TRUE(test, wait_until(observe(&race.done) == races));
+		KUNIT_ASSERT_TRUE(test, wait_until(is_over(&race)));
 		KUNIT_EXPECT_EQ(test, pcpuref_read(&c->ref), 1);
 		KUNIT_EXPECT_FALSE(test, pcpuref_is_zero(&c->ref));
 		if (flags & PCPUREF_RELEASE_WORK)
 			pcpuref_barrier();
 		KUNIT_EXPECT_LE(test, released(c) - before, 1);
-		/* Keep to where it is about even which of them comes first. */
-		if (released(c) == before) {
-			lives++;
-			delay = min_t(unsigned int, 2 * delay + 1, BIT(20));
-		} else {
-			delay /= 2;
-		}
-		ended = released(c);
-	} while (time_before(jiffies, end) ||
-		 ((!ended || !lives) && time_before(jiffies, end + PATIENCE)));
+		steer(&race, released(c) > before);
+	} while (race_goes_on(&race, end));
 	KUNIT_EXPECT_TRUE(test, helper_stop(h));
-	/* Both have come first. */
-	KUNIT_EXPECT_GT(test, ended, 0);
-	KUNIT_EXPECT_GT(test, lives, 0);
+	KUNIT_EXPECT_GT(test, race.put_first, 0);
+	KUNIT_EXPECT_GT(test, race.put_second, 0);
 	KUNIT_EXPECT_EQ(test, counted_die(c), 0);
-	KUNIT_EXPECT_EQ(test, released(c), ended + 1);
+	KUNIT_EXPECT_EQ(test, released(c), race.put_first + 1);
 }
 
 static void pcpuref_concurrent_test_put_resurrect(struct kunit *test)
@@ -571,7 +581,6 @@ static void pcpuref_concurrent_test_put_grace_period(struct kunit *test)
 	unsigned long end = jiffies + 2 * STORM;
 	struct race race = {};
 	struct counted *c = counted_new(test, PCPUREF_ALLOW_REINIT);
-	unsigned int races = 0;
 	struct helper *h;
 
 	if (num_online_cpus() == 1)
@@ -580,11 +589,11 @@ static void pcpuref_concurrent_test_put_grace_period(struct kunit *test)
 	wait_for_completion_timeout(&h->ready, PATIENCE);
 	do {
 		pcpuref_get(&c->ref);
-		publish(&race.round, ++races);
+		start_race(&race);
 		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
-		KUNIT_EXPECT_EQ(test, released(c), races);
-		KUNIT_ASSERT_TRUE(test, wait_until(observe(&race.done) == races));
-		KUNIT_EXPECT_EQ(test, released(c), races);
+		KUNIT_EXPECT_EQ(test, released(c), race.round);
+		KUNIT_ASSERT_TRUE(test, wait_until(is_over(&race)));
+		KUNIT_EXPECT_EQ(test, released(c), race.round);
 		/* Who comes second releases. */
 		steer(&race, c->in_release.thread != h->task);
 		KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
@@ -887,10 +896,9 @@ static void put_and_forget(struct helper *h)
  * U2, G8: when kill_and_wait has returned, exit and freeing are safe, although
  * another thread's last put may not have returned yet.
  */
-static void pcpuref_concurrent_test_wait_and_free(struct kunit *test)
+static void wait_and_free(struct kunit *test, unsigned int flags)
 {
-	unsigned long end = jiffies + 2 * STORM;
-	unsigned int races = 0, flags;
+	unsigned long end = jiffies + STORM;
 	struct race race = {};
 	struct helper *h;
 
@@ -903,12 +911,10 @@ static void pcpuref_concurrent_test_wait_and_free(struct kunit *test)
 
 		KUNIT_ASSERT_NOT_NULL(test, c);
 		counted_prepare(c);
-		/* By eights, since what is even in one mode is not in the other. */
-		flags = races & 8 ? PCPUREF_INIT_ATOMIC : 0;
 		KUNIT_ASSERT_EQ(test, counted_init(c, flags), 0);
 		pcpuref_get(&c->ref);
 		WRITE_ONCE(race.c, c);
-		publish(&race.round, ++races);
+		start_race(&race);
 		KUNIT_EXPECT_EQ(test, counted_die(c), 0);
 		KUNIT_EXPECT_EQ(test, released(c), 1);
 		KUNIT_EXPECT_EQ(test, atomic_read(&c->returned), 1);
@@ -916,11 +922,21 @@ static void pcpuref_concurrent_test_wait_and_free(struct kunit *test)
 		pcpuref_exit(&c->ref);
 		memset(c, 0x6b, sizeof(*c));
 		kfree(c);
-		KUNIT_ASSERT_TRUE(test, wait_until(observe(&race.done) == races));
+		KUNIT_ASSERT_TRUE(test, wait_until(is_over(&race)));
 	} while (race_goes_on(&race, end));
 	KUNIT_EXPECT_TRUE(test, helper_stop(h));
 	KUNIT_EXPECT_GT(test, race.put_first, 0);
 	KUNIT_EXPECT_GT(test, race.put_second, 0);
+}
+
+static void pcpuref_concurrent_test_wait_and_free(struct kunit *test)
+{
+	wait_and_free(test, 0);
+}
+
+static void pcpuref_concurrent_test_wait_and_free_atomic(struct kunit *test)
+{
+	wait_and_free(test, PCPUREF_INIT_ATOMIC);
 }
 
 /* --- Lookups under RCU ---------------------------------------------------- */
@@ -1086,6 +1102,7 @@ static struct kunit_case pcpuref_concurrent_cases[] = {
 	KUNIT_CASE(pcpuref_concurrent_test_softirq),
 	KUNIT_CASE(pcpuref_concurrent_test_is_zero_exit),
 	KUNIT_CASE(pcpuref_concurrent_test_wait_and_free),
+	KUNIT_CASE(pcpuref_concurrent_test_wait_and_free_atomic),
 	KUNIT_CASE(pcpuref_concurrent_test_rcu_lookup),
 	KUNIT_CASE(pcpuref_concurrent_test_many),
 	PCPUREF_LAST_CASE,
