@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# static.sh [clang|clang-tidy|analyzer|coccicheck]...: checkers of the sources that take
+# static.sh [clang|sparse|clang-tidy|analyzer|coccicheck]...: checkers of the sources that take
 # too long for lint.sh; without arguments all of them.
 #
 #   clang       compiles all modules, samples and tests, by Debian 12's clang, for x86-64
+#   sparse      all of that, for kinds of pointers and for locks
 #   clang-tidy  the checks clang-analyzer-* and bugprone-*
 #   analyzer    gcc -fanalyzer
 #   coccicheck  the semantic patches of the kernel's scripts/coccinelle
@@ -20,15 +21,15 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/lib.sh
 . "$top/scripts/lib.sh"
 
-[ $# -gt 0 ] || set -- clang clang-tidy analyzer coccicheck
+[ $# -gt 0 ] || set -- clang sparse clang-tidy analyzer coccicheck
 for check; do
 	case $check in
-	clang | clang-tidy | analyzer | coccicheck) ;;
+	clang | sparse | clang-tidy | analyzer | coccicheck) ;;
 	*) die "no such check: $check" ;;
 	esac
 done
 need_build_packages
-need_packages clang clang-tidy coccinelle python3
+need_packages clang sparse clang-tidy coccinelle python3
 kernel_source 6.12
 work_dir static
 cd "$top"
@@ -51,6 +52,12 @@ int set_and_unused(int n)
 
 	set = n;
 	return n;
+}
+
+int of_user(int __user *p);
+int of_user(int __user *p)
+{
+	return *p;
 }
 
 int no_object(int *p);
@@ -80,8 +87,8 @@ expect()
 
 # --- Compilers ------------------------------------------------------------------------
 
-# complaints LOG: without those of modpost, which knows no symbols where no kernel is built
-complaints()
+# compiler_says LOG: without those of modpost, which knows no symbols where no kernel is built
+compiler_says()
 {
 	grep -E 'warning:|[Ee]rror:|\*\*\*' "$1" | grep -v 'the compiler differs from' || :
 }
@@ -95,13 +102,13 @@ compile()
 	# shellcheck disable=SC2086 # a list of words
 	"$top/scripts/build-modules.sh" "$_kdir" "$work/$_name" KBUILD_MODPOST_WARN=1 "$@" \
 		$_subdirs >/dev/null 2>&1 || :
-	complaints "$work/$_name/build.log"
+	compiler_says "$work/$_name/build.log"
 	grep -q '^  LD \[M\] .*/pcpuref\.ko' "$work/$_name/build.log" ||
 		echo "pcpuref.ko was not made, see $work/$_name/build.log"
 	rm -f "$work"/defect/*.o
 	make -C "$_kdir" M="$work/defect" KBUILD_MODPOST_WARN=1 "$@" modules \
 		>"$work/defect/build.log" 2>&1 || :
-	complaints "$work/defect/build.log" | expect "$_pattern"
+	compiler_says "$work/defect/build.log" | expect "$_pattern"
 }
 
 # Headers of a distribution take the flags of its own compiler: clang needs others. They
@@ -122,6 +129,17 @@ check_clang()
 	clang_kernel
 	compile clang "$dir" "$all" Wunused-but-set-variable CC=clang W=12 \
 		KCFLAGS=-Wno-missing-field-initializers
+}
+
+# The kernel has everything that a module may be left out without.
+check_sparse()
+{
+	clang_kernel
+	compile sparse "$dir" "$all" "dereference of noderef" CC=clang C=2 CHECK=sparse
+	for module in pcpuref_test_faults pcpuref_test_mistakes pcpuref_kunit_life; do
+		grep -q "^  CHECK .*/$module\.c" "$work/sparse/build.log" ||
+			echo "$module.c has not been checked"
+	done
 }
 
 check_analyzer()
