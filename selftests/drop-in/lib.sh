@@ -71,6 +71,30 @@ eventually()
 	done
 }
 
+# start_readers DISK BLOCKS: three read so many blocks of 64k, again and again until that
+# fails. Adds to $why if one has ended already.
+start_readers()
+{
+	readers=
+	for r in 1 2 3; do
+		while dd if="$1" of=/dev/null bs=64k count="$2" iflag=direct; do
+			:
+		done 2>/dev/null &
+		readers="$readers $!"
+	done
+	sleep 0.3
+	for r in $readers; do
+		kill -0 "$r" || why="$why a reader has ended before;"
+	done
+}
+
+wait_for_readers()
+{
+	for r in $readers; do
+		wait "$r" || :
+	done
+}
+
 # tool COMMAND...: silent, unless it fails
 tool()
 {

@@ -136,22 +136,10 @@ while [ "$round" -lt "$(rounds 10 2)" ] && [ -z "$why" ]; do
 		why="no disk"
 		break
 	}
-	readers=
-	for r in 1 2 3; do
-		while dd if="$disk" of=/dev/null bs=64k count="$blocks" iflag=direct; do
-			:
-		done 2>/dev/null &
-		readers="$readers $!"
-	done
-	sleep 0.3
-	for r in $readers; do
-		kill -0 "$r" || why="$why a reader has ended before;"
-	done
+	start_readers "$disk" "$blocks"
 	echo 0 >$namespace/enable || why="cannot disable"
 	eventually 30 no_disk || why="$why the disk stays"
-	for r in $readers; do
-		wait "$r" || :
-	done
+	wait_for_readers
 	echo 1 >$namespace/enable || why="$why cannot enable"
 	eventually 30 has_disk || why="$why the disk does not come back"
 	[ -n "$why" ] || why=$(transfer)

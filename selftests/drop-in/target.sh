@@ -129,21 +129,9 @@ while [ "$round" -lt "$(rounds 10 1)" ] && [ -z "$why" ]; do
 	round=$((round + 1))
 	why=$(set_up) || break
 	find_disk
-	readers=
-	for r in 1 2 3; do
-		while dd if="$disk" of=/dev/null bs=64k count="$blocks" iflag=direct; do
-			:
-		done 2>/dev/null &
-		readers="$readers $!"
-	done
-	sleep 0.3
-	for r in $readers; do
-		kill -0 "$r" || why="$why a reader has ended before;"
-	done
+	start_readers "$disk" "$blocks"
 	why="$why$(take_down)" || :
-	for r in $readers; do
-		wait "$r" || :
-	done
+	wait_for_readers
 done
 verdict gone_under_load "$why${why:+ in round $round}"
 
