@@ -54,6 +54,7 @@ enum stress_op {
 	OP_TO_ATOMIC_CONFIRM,
 	OP_TO_PERCPU,
 	OP_IS_ZERO,
+	OP_READ_HELD,
 	OP_EXIT,
 	OP_KREF_INIT,
 	/* by tasks */
@@ -88,6 +89,7 @@ enum stress_bug {
 	MISTAKE_LOST_CONFIRM,
 	MISTAKE_CONFIRM_TWICE,
 	MISTAKE_RELEASE_TWICE,
+	MISTAKE_WRITE_AFTER_EXIT,
 	MISTAKE_TOUCH_AFTER_EXIT,
 	MISTAKE_STALE_KREF,
 	NR_STRESS_BUGS
@@ -188,7 +190,7 @@ enum stress_then { NOTHING, REINIT, EXIT };
  * @lives: so far, the present one included
  * @last_life: in which it exits
  * @then: what release does
- * @released: calls of release before the kill
+ * @released: calls of release before the kill, of which @exact says that all had been made
  * @kills: with confirm
  * @switches: with confirm
  * @mass: references that the driver has got for the sum to be large
@@ -217,6 +219,7 @@ struct stress_slot {
 	unsigned int			last_life;
 	enum stress_then		then;
 	int				released;
+	bool				exact;
 	unsigned int			kills;
 	unsigned int			switches;
 	unsigned long			mass;

@@ -86,6 +86,9 @@ static void thing_gone(struct rcu_head *head)
 {
 	struct stress_thing *o = container_of(head, struct stress_thing, rcu);
 
+	/* No lookup sees it any more, but no other client has it yet. */
+	if (stress_err_now(MISTAKE_WRITE_AFTER_EXIT))
+		WRITE_ONCE(o->ref.word, 0);
 	/* Most clients have freed it by now. */
 	if (memcmp(&o->left, &o->ref, sizeof(o->ref)))
 		stress_wrong(NULL, 0, "written to after exit", 0);
@@ -344,6 +347,7 @@ static void make(struct stress_actor *a, struct stress_slot *s)
 	s->switches = 0;
 	s->mass = 0;
 	s->held = false;
+	s->exact = false;
 	s->to_kill = false;
 	s->how = 0;
 	WRITE_ONCE(s->since, jiffies);
@@ -539,6 +543,10 @@ static void kill_one(struct stress_actor *a, struct stress_slot *s, struct stres
 	if (wait)
 		then = NOTHING;
 	s->then = then;
+	/* The driver is inside: no zero is to come, but some may not have been told yet. */
+	s->exact = usage && a->actor.context == TASK && s->how & BIT(4);
+	if (s->exact)
+		pcpuref_barrier();
 	s->released = atomic_read(&o->releases);
 	/* The kill takes the initial one over. */
 	if (usage) {
@@ -648,6 +656,12 @@ static void drive_held(struct stress_actor *a, struct stress_slot *s, struct str
 	}
 	stress_count_get(a, s, 1);
 	stress_put(a, s, o, 1);
+	/* Exact by now. */
+	if (READ_ONCE(o->stage) % STAGES == CONFIRMED) {
+		stress_did(a, s, o, OP_READ_HELD);
+		if (pcpuref_read(&o->ref) < 1)
+			stress_wrong(s, o->object, "read is less than what is held", 1);
+	}
 
 	switch (dice % 8) {
 	case 0:
@@ -739,6 +753,9 @@ static void check_ended(struct stress_actor *a, struct stress_slot *s, struct st
 	    atomic_read(&o->releases) != (int)s->lives)
 		stress_wrong(s, o->object, "lives and releases differ: releases are",
 			     atomic_read(&o->releases));
+	if (s->exact && atomic_read(&o->releases) != s->released + 1)
+		stress_wrong(s, o->object, "a usage counter's end is not one release but",
+			     atomic_read(&o->releases) - s->released);
 }
 
 static void drive_ended(struct stress_actor *a, struct stress_slot *s, struct stress_thing *o)

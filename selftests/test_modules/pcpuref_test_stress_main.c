@@ -43,11 +43,11 @@ MODULE_PARM_DESC(patience, "Seconds that a life may take to end after the kill")
 
 static char *bug = "none";
 module_param(bug, charp, 0644);
-MODULE_PARM_DESC(bug, "A mistake of the client that must be found: early_release late_put live_after_confirm forgotten_put lost_confirm confirm_twice release_twice touch_after_exit stale_kref");
+MODULE_PARM_DESC(bug, "A mistake of the client that must be found: early_release late_put live_after_confirm forgotten_put lost_confirm confirm_twice release_twice write_after_exit touch_after_exit stale_kref");
 
 static char digest_text[80];
 module_param_string(digest, digest_text, sizeof(digest_text), 0444);
-MODULE_PARM_DESC(digest, "Of the first choices of each actor in the last run");
+MODULE_PARM_DESC(digest, "Of the first choices in the last run, and of what the drivers did with theirs");
 
 /* --- Names -------------------------------------------------------------------- */
 
@@ -88,6 +88,7 @@ static const struct {
 	[OP_TO_ATOMIC_CONFIRM]	= { "switch_to_atomic+confirm", DRIVER },
 	[OP_TO_PERCPU]		= { "switch_to_percpu", DRIVER },
 	[OP_IS_ZERO]		= { "is_zero, read", DRIVER },
+	[OP_READ_HELD]		= { "read of what is held", DRIVER },
 	[OP_EXIT]		= { "exit", DRIVER },
 	[OP_KREF_INIT]		= { "kref_init", DRIVER },
 	[OP_INIT]		= { "init", TASKS },
@@ -117,6 +118,7 @@ static const char *const bugs[] = {
 	[MISTAKE_LOST_CONFIRM]		= "lost_confirm",
 	[MISTAKE_CONFIRM_TWICE]		= "confirm_twice",
 	[MISTAKE_RELEASE_TWICE]		= "release_twice",
+	[MISTAKE_WRITE_AFTER_EXIT]	= "write_after_exit",
 	[MISTAKE_TOUCH_AFTER_EXIT]	= "touch_after_exit",
 	[MISTAKE_STALE_KREF]		= "stale_kref",
 };
@@ -165,6 +167,11 @@ static struct stress_actor *maker(void)
 static struct stress_actor *ender(void)
 {
 	return &actors[nr_users + STRESS_DRIVERS + 1];
+}
+
+static bool is_driver(const struct stress_actor *a)
+{
+	return a->nr >= nr_users && a->nr < nr_users + STRESS_DRIVERS;
 }
 
 static struct test_actor *user_at(int cpu, enum test_context context)
@@ -259,10 +266,20 @@ void stress_note(struct stress_slot *slot, unsigned int object, unsigned int who
 	WRITE_ONCE(slot->ring[at].when, (unsigned int)div_u64(ktime_get_mono_fast_ns(), 1000));
 }
 
+/* What became of the driver's choices: but for what it does as often as it has to. */
+static void mix_into_digest(struct stress_slot *s, enum stress_op op)
+{
+	if (s->objects == 1 && s->steps <= STRESS_DIGEST_STEPS && op != OP_KILL_AND_WAIT &&
+	    op != OP_IS_ZERO && op != OP_READ_HELD)
+		s->digest = stress_mix(s->digest, op);
+}
+
 void stress_did(struct stress_actor *a, struct stress_slot *slot, struct stress_thing *thing,
 		enum stress_op op)
 {
 	a->did[op]++;
+	if (is_driver(a))
+		mix_into_digest(slot, op);
 	stress_note(slot, thing ? thing->object : READ_ONCE(slot->key.key), a->nr, op,
 		    thing ? READ_ONCE(thing->stage) : 0);
 }
