@@ -218,9 +218,9 @@ void __pcpuref_unpin(struct pcpuref_data *d)
  * pcpuref_memory - what the core has allocated and not freed
  * @memory: filled
  *
- * What has exited may count for a grace period more. For tests of leaks:
- * pcpuref_barrier(), then rcu_barrier(), then this. What had PCPUREF_READERS_TASKS
- * wants rcu_barrier_tasks() between the two.
+ * What has exited may count for a grace period more, or until a walk that is at it goes
+ * on. For tests of leaks: pcpuref_barrier(), then rcu_barrier(), then this. What had
+ * PCPUREF_READERS_TASKS wants rcu_barrier_tasks() between the two.
  *
  * Context: any.
  */
