@@ -7,8 +7,9 @@
 #   kunit     the KUnit suites, by the kernel's own KUnit
 #   selftest  the programs of selftests/; SELFTESTS="a.sh b.sh" chooses some
 #   stress    everything at random for SECS seconds (600), with STRESS_SEED (0: a new one)
-#   blind     does the kernel see what it should? kasan: a mistake of each kind; kcsan: the
-#             core with plain reads of the word. All must be reported
+#   blind     does the kernel see what it should? A mistake of each kind, and with kcsan the
+#             same storm.sh as above, of a core with plain reads of the word: all must be
+#             reported
 #
 # Without a kernel both, without a task all. Prints the results and ends with
 # "N passed, N failed, N skipped".
@@ -29,10 +30,6 @@ for word; do
 done
 secs=${SECS:-600}
 
-# As it comes, KCSAN looks at one access in four thousand, and for so long that the
-# others are held up. With this it finds a race in a storm of half a minute.
-sharp="kcsan.skip_watch=12 kcsan.udelay_task=5 kcsan.udelay_interrupt=3"
-
 # build SOURCES TO SUBDIR...: modules of these sources, in TO/modules and TO/kunit
 build()
 {
@@ -45,6 +42,14 @@ build()
 	mkdir "$to/modules" "$to/kunit"
 	find "$to/build" -name '*.ko' ! -path '*/kunit/*' -exec cp {} "$to/modules/" \;
 	find "$to/build/kunit" -name '*.ko' -exec cp {} "$to/kunit/" \;
+}
+
+# files_of NAME: of one machine
+files_of()
+{
+	log=$work/$1.log
+	dmesg=$work/$1.dmesg
+	faults=$work/$1.faults
 }
 
 # boot TESTS MODULES PARAMETER...: run $task. TESTS is the task of another machine;
@@ -66,11 +71,9 @@ boot()
 		"$top/scripts/guest-$tests.sh:tests" "$modules/modules:modules" \
 		"$modules/kunit:kunit" "$work/selftests:selftests"
 	status=0
-	# Where slabs are checked there are no sheaves, whose old pointers hide leaks from
-	# kmemleak.
+	# shellcheck disable=SC2086 # a list of words
 	MEM=${MEM:-$memory} TIMEOUT=${TIMEOUT:-$((secs + 3000))} "$top/scripts/vm.sh" "$IMAGE" \
-		"$work/initramfs" "$log" log_buf_len=16M quiet loglevel=2 \
-		kasan_multi_shot slab_debug=F "$@" || status=$?
+		"$work/initramfs" "$log" log_buf_len=16M quiet loglevel=2 $parameters "$@" || status=$?
 	# A line that the console was interrupted in is printed again: only the
 	# kernel's own copy of its log has each line once.
 	sed -n '/^pcpuref-dmesg: begin/,/^pcpuref-dmesg: end/p' "$log" |
@@ -87,8 +90,7 @@ judge()
 {
 	results=$1
 	shift
-	awk -f "$top/scripts/warnings.awk" "$dmesg" >>"$faults" || [ -s "$faults" ] ||
-		echo "warnings.awk failed" >>"$faults"
+	complaints "$dmesg" >>"$faults"
 	sed 's/^/error: /' "$faults"
 	awk "$@" -v problems="$(wc -l <"$faults")" -f "$top/scripts/ktap.awk" "$results"
 }
@@ -101,7 +103,7 @@ judge_programs()
 	judge "$work/ktap"
 }
 
-# The sources with plain reads of the word.
+# The sources with plain reads of the word, in folder $1.
 spoil()
 {
 	rm -rf "$1"
@@ -113,7 +115,7 @@ spoil()
 
 judge_plain_word()
 {
-	awk -f "$top/scripts/warnings.awk" "$dmesg" >"$work/blind.warnings" || :
+	complaints "$dmesg" >"$work/blind.warnings"
 	seen=$(grep -c '^data race of ours: ' "$work/blind.warnings" || :)
 	echo "# $seen reports of a race"
 	why=$(cat "$faults")
@@ -127,8 +129,7 @@ reported()
 {
 	sed -n "/pcpuref-mistake: $1\$/,/pcpuref-mistake: /p" "$dmesg" >"$work/blind.slice"
 	why=
-	awk -f "$top/scripts/warnings.awk" "$work/blind.slice" >"$work/blind.warnings" || :
-	grep -q "$2" "$work/blind.warnings" || why="not reported: $2
+	complaints "$work/blind.slice" | grep -q "$2" || why="not reported: $2
 $(cat "$work/blind.slice")"
 	verdict "$1_is_reported" "$why"
 }
@@ -139,30 +140,22 @@ judge_mistakes()
 	reported no_read_side 'suspicious RCU usage'
 	reported sleep_in_atomic 'BUG: sleeping function called'
 	reported cpu_may_change 'BUG: using smp_processor_id() in preemptible'
-	reported queued_twice 'ODEBUG: activate active'
 	reported shift 'UBSAN: shift-out-of-bounds'
 	reported order_of_locks 'possible circular locking dependency'
-	reported use_after_free 'BUG: KASAN: slab-use-after-free'
 	reported bounds 'UBSAN: array-index-out-of-bounds'
 	# What guest-debug.sh finds at the end.
+	echo "lockdep is off" >"$work/blind.faults"
+	if [ "$kernel" = kasan ]; then
+		reported queued_twice 'ODEBUG: activate active'
+		reported use_after_free 'BUG: KASAN: slab-use-after-free'
+		echo "memory was leaked" >>"$work/blind.faults"
+	fi
 	why=
-	printf '%s\n' "lockdep is off" "memory was leaked" | cmp -s - "$faults" ||
-		why="expected a leak, and lockdep off: $(cat "$faults")"
+	cmp -s "$work/blind.faults" "$faults" || why="expected:
+$(cat "$work/blind.faults")
+but:
+$(cat "$faults")"
 	verdict faults_are_found "$why"
-}
-
-# judge_blind WHAT: mistakes or plain_word
-judge_blind()
-{
-	number=0
-	failures=0
-	case $1 in
-	mistakes) judge_mistakes ;;
-	plain_word) judge_plain_word ;;
-	esac
-	echo
-	echo "$((number - failures)) passed, $failures failed, 0 skipped"
-	[ "$failures" -eq 0 ]
 }
 
 rc=0
@@ -172,8 +165,20 @@ for kernel in ${kernels:-kasan kcsan}; do
 	eval "$assignments"
 	work_dir "debug-$kernel"
 	# Some tests use all of it up, which takes long here. KASAN wants a part for itself.
-	memory=512M
-	[ "$kernel" = kcsan ] || memory=1G
+	case $kernel in
+	kasan)
+		memory=1G
+		# Where slabs are checked there are no sheaves, whose old pointers hide leaks
+		# from kmemleak.
+		parameters="kasan_multi_shot slab_debug=F"
+		;;
+	kcsan)
+		memory=512M
+		# As it comes, KCSAN looks at one access in four thousand, and for so long that
+		# the others are held up. With this it finds a race within half a minute.
+		parameters="kcsan.skip_watch=12 kcsan.udelay_task=5 kcsan.udelay_interrupt=3"
+		;;
+	esac
 	subdirs="samples samples/porting samples/porting/shim samples/porting/shim-kref
 		holders watch selftests/test_modules"
 	# Long to compile.
@@ -185,12 +190,12 @@ for kernel in ${kernels:-kasan kcsan}; do
 	build "$top" "$work" $subdirs
 	for task in ${tasks:-kunit selftest stress blind}; do
 		started=$(date +%s)
-		log=$work/$task.log
-		dmesg=$work/$task.dmesg
-		faults=$work/$task.faults
+		files_of "$task"
 		report=$work/$task.report
 		# Everything is slower here.
 		settings="SELFTEST_TIMEOUT=$((secs + 1200))"
+		# It takes a storm so long to meet a race.
+		[ "$kernel" != kcsan ] || settings="$settings SECONDS_EACH=25"
 		echo "== $kernel $task"
 		case $kernel-$task in
 		*-kunit)
@@ -209,21 +214,26 @@ for kernel in ${kernels:-kasan kcsan}; do
 			settings="$settings STRESS_SECS=$secs STRESS_SEED=${STRESS_SEED:-0}"
 			# With KCSAN on a busy host a grace period has taken a minute.
 			settings="$settings STRESS_PATIENCE=300"
-			# shellcheck disable=SC2086 # a list of words
-			boot selftest "$work" $sharp
+			boot selftest "$work"
 			judge_programs >"$report" || rc=1
 			;;
-		kasan-blind)
+		*-blind)
+			number=0
+			failures=0
 			boot blind "$work"
-			judge_blind mistakes >"$report" || rc=1
-			;;
-		kcsan-blind)
-			spoil "$work/blind/sources"
-			build "$work/blind/sources" "$work/blind" holders selftests/test_modules
-			settings="$settings SELFTESTS=storm.sh SECONDS_EACH=25"
-			# shellcheck disable=SC2086
-			boot selftest "$work/blind" $sharp
-			judge_blind plain_word >"$report" || rc=1
+			judge_mistakes >"$report"
+			if [ "$kernel" = kcsan ]; then
+				files_of plain-word
+				spoil "$work/blind/sources"
+				build "$work/blind/sources" "$work/blind" holders \
+					selftests/test_modules
+				settings="$settings SELFTESTS=storm.sh"
+				boot selftest "$work/blind"
+				judge_plain_word >>"$report"
+			fi
+			printf '\n%d passed, %d failed, 0 skipped\n' $((number - failures)) \
+				"$failures" >>"$report"
+			[ "$failures" -eq 0 ] || rc=1
 			;;
 		esac
 		cat "$report"

@@ -15,6 +15,7 @@ run_case storm_G1_G2_G3_F1_F3_F6
 echo 3 >"$parameters/seconds"
 run_case storm_work_G1_G2_G3
 run_case storm_lookup_U2_F10_G8
+run_case storm_exit_G17
 run_case last_put_irq_G1
 run_case last_put_softirq_G1
 run_case last_put_nmi_G1
