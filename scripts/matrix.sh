@@ -36,6 +36,7 @@ cells()
 		7-rt        scripts/selftest.sh 7-rt
 		6.1-i386    scripts/selftest.sh 6.1-i386
 		6.12-arm64  scripts/selftest.sh 6.12-arm64
+		6.12-clang  scripts/selftest.sh clang
 		uml-up      scripts/kunit.sh up
 		uml-smp     scripts/kunit.sh smp
 		uml-clang   scripts/kunit.sh clang

@@ -4,7 +4,7 @@
 # selftest.sh [KERNEL] [KERNEL-PARAMETER]...: run selftests/ in a virtual
 # machine with a distribution kernel: 6.12 (default), 6.1, 5.10, 7, 6.12-rt,
 # 6.1-rt, 7-rt, 6.1-i386, 6.12-arm64; stock-kernel.sh says what these are;
-# or with one of debug-kernel.sh: kasan, kcsan.
+# or with one of debug-kernel.sh: kasan, kcsan, clang.
 #
 # Prints the results and ends with "N passed, N failed, N skipped".
 # Environment: as of vm.sh, but TIMEOUT is 900; MODULES, the folders whose modules are
@@ -22,9 +22,9 @@ kernel=${1:-6.12}
 
 [ -e "$top/selftests/run.sh" ] || die "no selftests/run.sh"
 case $kernel in
-kasan | kcsan)
+kasan | kcsan | clang)
 	assignments=$("$top/scripts/debug-kernel.sh" "$kernel")
-	RELEASE="7 ($kernel)"
+	RELEASE="a kernel with $kernel"
 	: "${MEM:=2G}"
 	export MEM
 	;;
@@ -59,6 +59,6 @@ TIMEOUT=${TIMEOUT:-900} "$top/scripts/vm.sh" "$IMAGE" "$work/initramfs" "$log" q
 rc=0
 judge_selftests "$status" "$log" "$work/ktap" "$work/report" || rc=$?
 [ "$rc" -eq 0 ] || echo "# the console and the kernel's log: $log"
-echo "# kernel $RELEASE"
+echo "# kernel: $RELEASE"
 cat "$work/report"
 exit "$rc"
