@@ -6,8 +6,10 @@
 #
 #	Breaks: WHAT
 #	Caught-by: SUITE
+#	Fails: TEXT
 #
-# where SUITE is one of
+# where TEXT is in the name of a case of SUITE that fails, in an error, or, of litmus, in what
+# is missing; and SUITE is one of
 #
 #	kunit up|smp SUITE...			as of kunit.sh
 #	selftest KERNEL PROGRAM... SUITE...	programs end in .sh; suites of kunit.sh
@@ -16,9 +18,10 @@
 #	fastpath				fastpath.sh
 #
 # Each suite must pass without a patch first. Then each patch is applied to a copy of
-# the tree, and the suite must fail: by a failed case, or by what the kernel reports, or
-# because the machine crashes or hangs. A patch that does not apply as it is, a build
-# that fails and a machine that does not boot are errors: they say nothing about tests.
+# the tree, and the suite must fail: by the case that the patch names, or by what the kernel
+# reports, or because the machine crashes or hangs. That other cases fail alone is "other",
+# and is not caught. A patch that does not apply as it is, a build that fails and a machine
+# that does not boot are errors: they say nothing about tests.
 #
 # Prints a table and ends with "N passed, N failed, N skipped": a mutant that is caught
 # has passed. Environment: MUTANTS, another folder of patches.
@@ -98,7 +101,18 @@ run_suite()
 	esac
 }
 
-# try SUITE: run it, and set $verdict (passed, caught or error), $why and $secs.
+# all_that_failed KIND: each case, then what it led to. Of litmus.sh: which test.
+all_that_failed()
+{
+	if [ "$1" = litmus ]; then
+		sed -n 's/^# \([^:]*\): .*/\1/p' "$out"
+	else
+		sed -n 's/^ *not ok \([0-9][0-9]* \)\{0,1\}\(- \)\{0,1\}//p' "$out"
+		sed -n 's/^error: //p' "$out"
+	fi
+}
+
+# try SUITE [TEXT]: run it, and set $verdict (passed, caught, other or error), $why and $secs.
 try()
 {
 	_started=$(date +%s)
@@ -118,15 +132,14 @@ try()
 	elif [ -n "$_log" ] && grep -q 'Unknown symbol' "$_log"; then
 		why="a module could not be loaded"
 	else
-		verdict=caught
-		# A failed case says more than what it led to. Of litmus.sh: which test.
-		why=$(sed -n 's/^ *not ok \([0-9][0-9]* \)\{0,1\}\(- \)\{0,1\}//p' "$out" |
-			head -n 1)
-		case $1 in
-		litmus) why=$(sed -n 's/^# \([^:]*\): .*/\1/p' "$out" | head -n 1) ;;
-		esac
-		[ -n "$why" ] || why=$(sed -n 's/^error: //p' "$out" | head -n 1)
-		[ -n "$why" ] || verdict=error
+		all_that_failed "${1%% *}" >"$work/failed"
+		why=$(head -n 1 "$work/failed")
+		if [ -n "${2:-}" ] && grep -q -F -e "$2" "$work/failed"; then
+			verdict=caught
+			why=$(grep -F -e "$2" "$work/failed" | head -n 1)
+		elif [ -n "$why" ]; then
+			verdict=other
+		fi
 	fi
 }
 
@@ -149,7 +162,7 @@ rm -rf "$tree"
 mkdir "$tree"
 (cd "$top" && tar --exclude=./.git -cf - .) | tar -C "$tree" -xf -
 
-row "" mutant breaks "caught by" "first failure" s
+row "" mutant breaks "caught by" "what failed" s
 
 # --- Without a mutant -------------------------------------------------------------
 
@@ -200,15 +213,18 @@ limit_of()
 while read -r p <&4; do
 	name=$(basename "$p" .patch)
 	suite=$(field "$p" Caught-by)
+	text=$(field "$p" Fails)
 	: >"$out.err"
-	if ! patch -d "$tree" -p1 -F 0 --no-backup-if-mismatch -s -f <"$p" >"$out" 2>&1; then
+	if [ -z "$text" ]; then
+		verdict=error why="it does not say what fails" secs=0
+	elif ! patch -d "$tree" -p1 -F 0 --no-backup-if-mismatch -s -f <"$p" >"$out" 2>&1; then
 		verdict=error why="does not apply" secs=0
 		cp "$out" "$out.err"
 	elif echo "$suite" | place | grep -q -x -F -f - "$work/broken"; then
 		verdict=error why="the suite fails without it" secs=0
 	else
 		limit=$(limit_of "$suite")
-		try "$suite"
+		try "$suite" "$text"
 	fi
 	[ "$verdict" != passed ] || verdict=SURVIVED
 	row "$verdict" "$name" "$(field "$p" Breaks)" "$suite" "$why" "$secs"
