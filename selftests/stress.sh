@@ -78,13 +78,16 @@ scanned()
 		END { if (counted) print n }' /proc/vmstat
 }
 
-# fill KB: a file system in memory takes all but that
+# fill KB: a file system in memory takes all but that. Towards the end in small pieces: with
+# much less than that the kernel may find nothing to free.
 fill()
 {
 	n=0
-	while [ "$(meminfo MemFree)" -gt "$1" ] && [ ! -e "$tmp/over" ]; do
+	while free=$(meminfo MemFree) && [ "$free" -gt "$1" ] && [ ! -e "$tmp/over" ]; do
 		n=$((n + 1))
-		dd if=/dev/zero of="$tmp/memory/$1-$n" bs=1M count=16 2>/dev/null || break
+		count=16
+		[ "$free" -gt $(($1 + 32768)) ] || count=4
+		dd if=/dev/zero of="$tmp/memory/$1-$n" bs=1M count="$count" 2>/dev/null || break
 	done
 }
 
