@@ -664,6 +664,7 @@ static void storm_exit(struct test *t)
 	exiting_got = 0;
 	exiting_missed = 0;
 	test_actor_init(&holdup, hold_up, HARDIRQ, cpu, 1);
+	/* A tryget may come before the first init below, and needs one that has exited. */
 	if (!EXPECT_EQ(t, pcpuref_init(&exiting, exiting_release,
 				       PCPUREF_INIT_DEAD | PCPUREF_INIT_LAZY, GFP_KERNEL), 0))
 		return;
