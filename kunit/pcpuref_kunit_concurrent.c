@@ -465,10 +465,18 @@ struct race {
 	unsigned int	put_second;
 };
 
+/*
+ * Who waits for long sleeps now and then: without CONFIG_PREEMPT_RCU a CPU that only spins is
+ * never quiescent, and the other side may wait for a grace period, which then ends after the
+ * spinning, however long that takes.
+ */
 static void spin(int times)
 {
-	for (; times > 0; times--)
+	for (; times > 0; times--) {
 		cpu_relax();
+		if (!(times % 1024))
+			usleep_range(1, 2);
+	}
 }
 
 /* The test's side: from here on the helper puts. */
