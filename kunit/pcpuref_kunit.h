@@ -36,8 +36,15 @@
 #include "pcpuref.h"
 #include "pcpuref_inspect.h"
 
-/* Longer than any grace period; only a test that fails waits for so long. */
+/*
+ * Longer than any grace period, also where each access is looked at; only a test that fails
+ * waits for so long.
+ */
+#if IS_ENABLED(CONFIG_KASAN) || IS_ENABLED(CONFIG_KCSAN)
+#define PATIENCE	(30 * HZ)
+#else
 #define PATIENCE	(5 * HZ)
+#endif
 
 /* For how long a storm blows. */
 #define STORM		(HZ / 10)
@@ -202,6 +209,7 @@ struct helper {
 	bool			stop;
 	struct completion	ready;
 	struct completion	done;
+	unsigned long		slept;
 	unsigned long		rounds;
 	unsigned long		hits;
 	unsigned long		wrong;
@@ -497,6 +505,20 @@ static inline void helper_hit(struct helper *h)
 	}								\
 	__met;								\
 })
+
+/* A helper is ready, and will sleep next. */
+static inline void helper_ready_to_sleep(struct helper *h)
+{
+	h->slept = current->nvcsw;
+	complete(&h->ready);
+}
+
+/* Wait until it sleeps. False: it does not, for too long. */
+static inline bool helper_sleeps(struct helper *h)
+{
+	return wait_for_completion_timeout(&h->ready, PATIENCE) &&
+	       wait_until(READ_ONCE(h->task->nvcsw) != h->slept);
+}
 
 /* How many helpers make sense for a storm. */
 static inline int nr_storm_helpers(void)

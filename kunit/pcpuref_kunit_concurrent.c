@@ -343,6 +343,7 @@ static void kill_against_resurrect(struct kunit *test, unsigned int flags)
 	killer = helper_start(test, take_turns, c, &turns);
 	user = helper_start(test, use_it, c, NULL);
 	schedule_timeout_uninterruptible(STORM);
+	KUNIT_EXPECT_TRUE(test, wait_until(observe(&turns.turn) > 2));
 	KUNIT_EXPECT_TRUE(test, helper_stop(killer));
 	KUNIT_EXPECT_TRUE(test, helper_stop(reviver));
 	KUNIT_EXPECT_TRUE(test, helper_stop(user));
@@ -436,7 +437,8 @@ static void pcpuref_concurrent_test_wait_resurrect(struct kunit *test)
 	killer = helper_start(test, kill_and_wait_for_it, c, NULL);
 	reviver = helper_start(test, revive_when_confirmed, c, NULL);
 	schedule_timeout_uninterruptible(2 * STORM);
-	KUNIT_EXPECT_TRUE(test, wait_until(READ_ONCE(killer->hits)));
+	KUNIT_EXPECT_TRUE(test, wait_until(READ_ONCE(killer->hits) &&
+					   READ_ONCE(killer->rounds) > 2));
 	KUNIT_EXPECT_TRUE(test, helper_stop(killer));
 	KUNIT_EXPECT_TRUE(test, helper_stop(reviver));
 	KUNIT_EXPECT_EQ(test, killer->wrong, 0);
@@ -713,7 +715,8 @@ static void pcpuref_concurrent_test_sync_exact(struct kunit *test)
 		pcpuref_barrier();
 		pcpuref_put_many(&c->ref, 41);
 		pcpuref_exit(&c->ref);
-	} while (time_before(jiffies, end));
+	} while (time_before(jiffies, end) ||
+		 (hits <= n && time_before(jiffies, end + PATIENCE)));
 	KUNIT_EXPECT_GT(test, hits, n);
 }
 

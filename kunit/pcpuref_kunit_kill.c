@@ -586,7 +586,7 @@ static void pcpuref_kill_test_join_during_release(struct kunit *test)
 
 static void __kill_and_wait(struct helper *h)
 {
-	complete(&h->ready);
+	helper_ready_to_sleep(h);
 	h->result = pcpuref_kill_and_wait(&h->c->ref);
 	/* Has release returned by then? */
 	h->hits = atomic_read(&h->c->returned);
@@ -736,9 +736,8 @@ static void pcpuref_kill_test_wait_resurrect(struct kunit *test)
 	pcpuref_get(&c->ref);
 	for (i = 0; i < ARRAY_SIZE(waiter); i++) {
 		waiter[i] = helper_start(test, __kill_and_wait, c, NULL);
-		KUNIT_ASSERT_TRUE(test, wait_for_completion_timeout(&waiter[i]->ready, PATIENCE));
+		KUNIT_ASSERT_TRUE(test, helper_sleeps(waiter[i]));
 	}
-	schedule_timeout_uninterruptible(HZ / 20);
 	KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 	for (i = 0; i < ARRAY_SIZE(waiter); i++) {
 		KUNIT_ASSERT_TRUE(test, helper_wait(waiter[i]));
@@ -766,7 +765,9 @@ static void pcpuref_kill_test_no_foreign_wakeups(struct kunit *test)
 
 	pcpuref_get(&c->ref);
 	waiter = helper_start(test, __kill_and_wait, c, NULL);
-	KUNIT_ASSERT_TRUE(test, wait_for_completion_timeout(&waiter->ready, PATIENCE));
+	KUNIT_ASSERT_TRUE(test, helper_sleeps(waiter));
+	KUNIT_ASSERT_TRUE(test, wait_until(pcpuref_read(&c->ref) == 1));
+	/* By then it waits for the release. */
 	schedule_timeout_uninterruptible(HZ / 10);
 	switches = READ_ONCE(waiter->task->nvcsw);
 	for (i = 0; i < 20; i++) {

@@ -162,7 +162,7 @@ static void pcpuref_misuse_test_put_percpu_and_wait(struct kunit *test)
 
 static void __kill_and_wait(struct helper *h)
 {
-	complete(&h->ready);
+	helper_ready_to_sleep(h);
 	h->result = pcpuref_kill_and_wait(&h->c->ref);
 }
 
@@ -174,9 +174,10 @@ static void pcpuref_misuse_test_put_wakes_waiter(struct kunit *test)
 
 	pcpuref_get(&c->ref);
 	waiter = helper_start(test, __kill_and_wait, c, NULL);
-	KUNIT_ASSERT_TRUE(test, wait_for_completion_timeout(&waiter->ready, PATIENCE));
+	KUNIT_ASSERT_TRUE(test, helper_sleeps(waiter));
+	KUNIT_ASSERT_TRUE(test, wait_until(pcpuref_read(&c->ref) == 1));
+	/* By then it waits for the release. */
 	schedule_timeout_uninterruptible(HZ / 20);
-	KUNIT_ASSERT_EQ(test, pcpuref_read(&c->ref), 1);
 	EXPECT_REPORT_COUNT(test, "put without a reference", 1);
 	pcpuref_put_many(&c->ref, 2);
 	KUNIT_EXPECT_TRUE(test, helper_wait(waiter));
@@ -193,7 +194,9 @@ static void pcpuref_misuse_test_put_in_nmi(struct kunit *test)
 
 	pcpuref_get(&c->ref);
 	waiter = helper_start(test, __kill_and_wait, c, NULL);
-	KUNIT_ASSERT_TRUE(test, wait_for_completion_timeout(&waiter->ready, PATIENCE));
+	KUNIT_ASSERT_TRUE(test, helper_sleeps(waiter));
+	KUNIT_ASSERT_TRUE(test, wait_until(pcpuref_read(&c->ref) == 1));
+	/* By then it waits for the release. */
 	schedule_timeout_uninterruptible(HZ / 20);
 	EXPECT_REPORT_COUNT(test, "put without a reference", 1);
 	local_irq_save(flags);
@@ -845,7 +848,7 @@ static void exit_in_confirm(struct counted *c)
 
 static void __switch_sync(struct helper *h)
 {
-	complete(&h->ready);
+	helper_ready_to_sleep(h);
 	h->result = pcpuref_switch_to_atomic_sync(&h->c->ref);
 }
 
@@ -867,10 +870,8 @@ static void pcpuref_misuse_test_exit_under_sync(struct kunit *test)
 		pcpuref_switch_to_atomic(&c->ref, counted_confirm);
 		for (i = 0; i < ARRAY_SIZE(waiter); i++) {
 			waiter[i] = helper_start(test, __switch_sync, c, NULL);
-			KUNIT_ASSERT_TRUE(test, wait_for_completion_timeout(&waiter[i]->ready,
-									    PATIENCE));
+			KUNIT_ASSERT_TRUE(test, helper_sleeps(waiter[i]));
 		}
-		schedule_timeout_uninterruptible(HZ / 20);
 		KUNIT_EXPECT_TRUE(test, let_grace_period_go(reader));
 		for (i = 0; i < ARRAY_SIZE(waiter); i++) {
 			KUNIT_EXPECT_TRUE(test, helper_wait(waiter[i]));
@@ -932,7 +933,9 @@ static void pcpuref_misuse_test_exit_under_waiter(struct kunit *test)
 
 	pcpuref_get(&c->ref);
 	waiter = helper_start(test, __kill_and_wait, c, NULL);
-	KUNIT_ASSERT_TRUE(test, wait_for_completion_timeout(&waiter->ready, PATIENCE));
+	KUNIT_ASSERT_TRUE(test, helper_sleeps(waiter));
+	KUNIT_ASSERT_TRUE(test, wait_until(pcpuref_read(&c->ref) == 1));
+	/* By then it waits for the release. */
 	schedule_timeout_uninterruptible(HZ / 20);
 	EXPECT_REPORT_COUNT(test, "exit with references out", 1);
 	pcpuref_exit(&c->ref);

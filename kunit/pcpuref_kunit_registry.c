@@ -664,8 +664,9 @@ static void pcpuref_registry_test_times(struct kunit *test)
 	u64 created_at;
 
 	KUNIT_ASSERT_TRUE(test, pcpuref_inspect(&c->ref, &info));
-	/* It may be the time of the last tick. */
-	KUNIT_EXPECT_GE(test, info.created_at + 100 * NSEC_PER_MSEC, before);
+	/* It may be the time of the last tick, which may be late. */
+	KUNIT_EXPECT_GT(test, info.created_at, 0);
+	KUNIT_EXPECT_GE(test, info.created_at + NSEC_PER_SEC, before);
 	KUNIT_EXPECT_LE(test, info.created_at, after);
 	KUNIT_EXPECT_EQ(test, info.killed_at, 0);
 	created_at = info.created_at;
@@ -979,7 +980,8 @@ static void pcpuref_registry_test_inspect_storm(struct kunit *test)
 	u64 id, last = 0;
 
 	KUNIT_ASSERT_NOT_NULL(test, counts);
-	while (time_before(jiffies, end)) {
+	while (time_before(jiffies, end) ||
+	       ((!found || !gone) && time_before(jiffies, end + PATIENCE))) {
 		id = READ_ONCE(h->result);
 		if (id && pcpuref_inspect_id(id, &info, counts)) {
 			found++;
