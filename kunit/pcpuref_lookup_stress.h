@@ -24,7 +24,7 @@
 #define STRESS_KEPT	2	/* references that a reader holds for a while */
 #define STRESS_THREADS	32
 #define STRESS_ENOUGH	50	/* objects; a slow machine takes longer for them, */
-#define STRESS_MOST_MS	8000	/* but not for ever */
+#define STRESS_MOST_MS	30000	/* but not for ever */
 
 /**
  * struct lookup_way - one of the lookups, in a form that one loop can drive

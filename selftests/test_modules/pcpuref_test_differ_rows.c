@@ -155,7 +155,7 @@ static bool call_returns(struct call *call)
 		mdelay(1);
 	if (ms == 3000)
 		differ_wrong("a thread does not start");
-	for (ms = 0; ms < 100 && !READ_ONCE(call->returned); ms++)
+	for (ms = 0; ms < 1000 && !READ_ONCE(call->returned); ms++)
 		mdelay(1);
 	return READ_ONCE(call->returned);
 }

@@ -637,6 +637,12 @@ static void end_storm(void)
 	}
 }
 
+static bool enough_was_driven(void)
+{
+	return did.kills >= 10 && did.reinits >= 3 && did.resurrects >= 3 && did.switches >= 3 &&
+	       did.rounds >= 2;
+}
+
 static void report(u32 seed, unsigned int offlined)
 {
 	unsigned long turns[CONTEXTS] = { }, failed = 0, moves = 0, callbacks = 0;
@@ -666,8 +672,7 @@ static void report(u32 seed, unsigned int offlined)
 		   did.kills, did.reinits, did.resurrects, did.switches, callbacks);
 	differ_did("%lu trygets failed", failed);
 	if (turns[TASK] < 100 || turns[SOFTIRQ] < 10 || turns[HARDIRQ] < 10 || failed < 10 ||
-	    did.kills < 10 || did.reinits < 3 || did.resurrects < 3 || did.switches < 3 ||
-	    did.rounds < 2)
+	    !enough_was_driven())
 		differ_wrong("too little was done to tell");
 }
 
@@ -679,7 +684,10 @@ void differ_storm(unsigned int seconds, u32 seed)
 	bool all = begin_storm(seed);
 	int i;
 
-	while (all && !differ_is_wrong() && time_before(jiffies, end_of_storm)) {
+	/* Longer on a slow machine. */
+	while (all && !differ_is_wrong() &&
+	       (time_before(jiffies, end_of_storm) ||
+		(!enough_was_driven() && time_before(jiffies, end_of_storm + 30 * HZ)))) {
 		unsigned long end_of_round = jiffies + HZ;
 
 		start_storm();

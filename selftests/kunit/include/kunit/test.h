@@ -19,7 +19,7 @@
 #define KUNIT_PARAM_DESC_SIZE	128
 #define KUNIT_MOST_CASES	64
 /* Emulated machines are slow. */
-#define KUNIT_LIMIT_S		60
+#define KUNIT_LIMIT_S		300
 
 enum kunit_status {
 	KUNIT_SUCCESS,
