@@ -66,7 +66,7 @@ delay=/sys/module/pcpuref_test_delay/parameters
 # In the background: let RCU call back, when the core has had the time to go and is there.
 end_the_delay()
 {
-	tries=100
+	tries=300
 	while loaded pcpuref_test_unload && [ "$tries" -gt 0 ]; do
 		tries=$((tries - 1))
 		sleep 0.1
@@ -106,7 +106,8 @@ for mode in late late_tasks; do
 	why=$(unload pcpuref_test_unload && unload pcpuref) || :
 	: >"$tmp/gone"
 	early=$why
-	[ "$(cat "$delay/over")" = 1 ] || early="$why the core has gone before its callbacks"
+	[ "$(cat "$delay/over")" = 1 ] || 
+		early="$why the core has gone before its callbacks ($(cat "$delay/left") of the delay are left)"
 	if [ -n "$early" ]; then
 		# Code that has gone is called as soon as the delay ends: say so before. The
 		# sed of run.sh prints a line when it has the next one.
