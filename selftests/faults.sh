@@ -187,7 +187,7 @@ parameters=/sys/module/pcpuref_test_faults/parameters
 # The case says how many.
 how_many()
 {
-	told=$(sed -n 's/.*pcpuref_test_faults: //p' "$tmp/slice")
+	told=$(sed -n 's/.*pcpuref_test_faults: //p' "$tmp/slice" | tail -n 1)
 	[ -z "$told" ] || diag "$told"
 }
 
@@ -200,6 +200,12 @@ for case in init_first init_plain init_in_atomic_context init_nowait init_named 
 	report_case ""
 done
 
+# shellcheck disable=SC2317 # called by soon()
+references_are_there()
+{
+	dmesg | grep -q 'pcpuref_test_faults: requests_in_shortage: the references are there'
+}
+
 # Allocations of all tasks and interrupts fail, so many of them: the case is under way by
 # then, and uses up what is left, since this shell needs memory as well.
 set_faults failslab times=20000
@@ -210,7 +216,7 @@ set_faults failslab times=20000
 	echo "$tests $failures $marks" >"$tmp/shortage"
 ) &
 case=$!
-sleep 2
+soon references_are_there || :
 set_faults failslab probability=100
 wait "$case" || :
 set_faults failslab probability=0 times=1

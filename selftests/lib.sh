@@ -220,7 +220,7 @@ begin()
 # if that comes to nothing. Some is on its way for a grace period.
 left_allocated()
 {
-	tries=50
+	tries=150
 	while read -r left </sys/module/pcpuref/parameters/allocated &&
 		[ "$left" != "0 0" ]; do
 		tries=$((tries - 1))
@@ -245,13 +245,13 @@ end()
 
 # --- Waiting ------------------------------------------------------------------------------
 
-# soon COMMAND...: within five seconds
+# soon COMMAND...: within fifteen seconds
 soon()
 {
 	tries=0
 	while ! "$@"; do
 		tries=$((tries + 1))
-		[ "$tries" -lt 50 ] || return 1
+		[ "$tries" -lt 150 ] || return 1
 		sleep 0.1
 	done
 }

@@ -55,7 +55,8 @@ tell get 1
 tell atomic 1
 tell percpu 1
 tell confirm 1
-sleep 0.3
+soon grep -q 'pcpuref_confirm: ' "$tracing/trace" || :
+sleep 0.1
 tell resurrect 1
 sleep 0.1
 echo "pcpuref-expect: misuse: resurrect of a live reference: name=watched" >/dev/kmsg
@@ -65,7 +66,8 @@ id=$(cat "$parameters/id")
 tell dump 1
 tell kill 1
 tell put 1
-sleep 0.3
+soon grep -q 'pcpuref_release: ' "$tracing/trace" || :
+sleep 0.1
 tell reinit 1
 tell wait 1
 tell exit 1
@@ -120,11 +122,7 @@ for verb in kill atomic; do
 	tell init 2
 	tell put 2
 	tell "$verb" 2 2>/dev/null || :
-	tries=50
-	until grep -q 'pcpuref_misuse: ' "$tracing/trace" || [ "$tries" -eq 0 ]; do
-		tries=$((tries - 1))
-		sleep 0.1
-	done
+	soon grep -q 'pcpuref_misuse: ' "$tracing/trace" || :
 	grep 'pcpuref_misuse: ' "$tracing/trace" >"$tmp/trace" || :
 	echo 0 >"$events/pcpuref_misuse/enable"
 	tell exit 2

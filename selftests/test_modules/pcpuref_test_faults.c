@@ -410,6 +410,7 @@ static void requests_in_shortage(struct test *t)
 		if (!EXPECT_EQ(t, pcpuref_init(&refs[i], released, request_flags[i],
 					       GFP_KERNEL), 0))
 			return;
+	pr_info("%s: the references are there\n", t->c->name);
 	EXPECT(t, SOON(is_short()));
 	for (i = 0; i < NR_REQUESTED && !t->failed; i++)
 		requests(t, &refs[i]);
