@@ -199,7 +199,8 @@ for kernel in ${kernels:-kasan kcsan}; do
 		echo "== $kernel $task"
 		case $kernel-$task in
 		*-kunit)
-			boot kunit "$work" kunit.enable=1 kunit.autorun=1
+			# All sequences of some suites take minutes there.
+			boot kunit "$work" kunit.enable=1 kunit.autorun=1 kunit.timeout=1200
 			judge "$dmesg" -v kernel_log=1 >"$report" || rc=1
 			;;
 		*-selftest)

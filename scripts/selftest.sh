@@ -7,7 +7,7 @@
 # or with one of debug-kernel.sh: kasan, kcsan, clang.
 #
 # Prints the results and ends with "N passed, N failed, N skipped".
-# Environment: as of vm.sh, but TIMEOUT is 900; MODULES, the folders whose modules are
+# Environment: as of vm.sh, but TIMEOUT is 1800; MODULES, the folders whose modules are
 # built (all that the programs of run.sh need). The parameter
 # 'SELFTESTS="a.sh b.sh"' chooses programs, 'KUNIT_SUITES="life kill"' suites of
 # kunit.sh.
@@ -54,7 +54,7 @@ cp "$top/scripts/warnings.awk" "$work/selftests/"
 # Of the kernel's own lines only those of a disaster reach the console:
 # anything more would tear the results apart.
 status=0
-TIMEOUT=${TIMEOUT:-900} "$top/scripts/vm.sh" "$IMAGE" "$work/initramfs" "$log" quiet loglevel=2 \
+TIMEOUT=${TIMEOUT:-1800} "$top/scripts/vm.sh" "$IMAGE" "$work/initramfs" "$log" quiet loglevel=2 \
 	"$@" || status=$?
 rc=0
 judge_selftests "$status" "$log" "$work/ktap" "$work/report" || rc=$?
