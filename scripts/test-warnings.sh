@@ -239,6 +239,11 @@ $(race "percpu_ref_resurrect / user [porting_x]" "percpu_ref_resurrect+0x1/0x20"
 	"user+0x1/0x20 [porting_x]")
 END
 
+check warnings_race_inside_percpu_ref 0 warnings.awk <<END
+$(race "__percpu_ref_switch_mode / put [porting_x]" "__percpu_ref_switch_mode+0x1/0x20" \
+	"put+0x1/0x20 [porting_x]")
+END
+
 check warnings_race_beside_percpu_ref 1 warnings.awk '^data race of ours: ' <<END
 $(race "percpu_refs_of_mine / user [porting_x]" "percpu_refs_of_mine+0x1/0x20" \
 	"user+0x1/0x20 [porting_x]")

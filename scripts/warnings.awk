@@ -71,7 +71,7 @@ function end_of_race()
 	if (!in_race)
 		return
 	in_race = 0
-	if (ours && race !~ / percpu_ref_[a-z_]*( |$)/)
+	if (ours && race !~ / (__)?percpu_ref_[a-z_]*( |$)/)
 		problem("data race of ours: " race)
 }
 
