@@ -143,7 +143,7 @@ judge_mistakes()
 	reported shift 'UBSAN: shift-out-of-bounds'
 	reported order_of_locks 'possible circular locking dependency'
 	reported bounds 'UBSAN: array-index-out-of-bounds'
-	# What guest-debug.sh finds at the end.
+	# What guest-init.sh finds at the end.
 	echo "lockdep is off" >"$work/blind.faults"
 	if [ "$kernel" = kasan ]; then
 		reported queued_twice 'ODEBUG: activate active'
@@ -199,8 +199,9 @@ for kernel in ${kernels:-kasan kcsan}; do
 		echo "== $kernel $task"
 		case $kernel-$task in
 		*-kunit)
-			# All sequences of some suites take minutes there.
-			boot kunit "$work" kunit.enable=1 kunit.autorun=1 kunit.timeout=1200
+			# All sequences of some suites take minutes there, for which insmod waits.
+			boot kunit "$work" kunit.enable=1 kunit.autorun=1 kunit.timeout=1200 \
+				sysctl.kernel.hung_task_timeout_secs=1200
 			judge "$dmesg" -v kernel_log=1 >"$report" || rc=1
 			;;
 		*-selftest)
