@@ -37,11 +37,11 @@
 #include "pcpuref_inspect.h"
 
 /*
- * Longer than any grace period, also where each access is looked at; only a test that fails
+ * Longer than grace periods take, also where each access is looked at; only a test that fails
  * waits for so long.
  */
 #if IS_ENABLED(CONFIG_KASAN) || IS_ENABLED(CONFIG_KCSAN)
-#define PATIENCE	(30 * HZ)
+#define PATIENCE	(60 * HZ)
 #else
 #define PATIENCE	(5 * HZ)
 #endif
@@ -194,6 +194,7 @@ static inline bool has_data(struct counted *c)
  * @stop: the test wants @body to return
  * @ready: @body has got where the test wants it
  * @done: @body has returned
+ * @slept: how often it had slept when it was ready to sleep
  * @rounds: for @body to count in
  * @hits: for @body to count in
  * @wrong: what @body saw that must not be

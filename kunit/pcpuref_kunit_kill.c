@@ -509,12 +509,11 @@ static void pcpuref_kill_test_kill_sync_waits_for_readers(struct kunit *test)
 		killer[i] = helper_start_on(test, raw_smp_processor_id(), __kill_sync, c[i], NULL);
 		killer[i]->result = -1;
 	}
+	for (i = 0; i < NR_STATES; i++)
+		EXPECT_IN_STATE(test, i, wait_until(pcpuref_is_dying(&c[i]->ref)));
 	schedule_timeout_uninterruptible(HZ / 5);
-	for (i = 0; i < NR_STATES; i++) {
-		EXPECT_IN_STATE(test, i, completion_done(&killer[i]->ready));
-		EXPECT_IN_STATE(test, i, pcpuref_is_dying(&c[i]->ref));
+	for (i = 0; i < NR_STATES; i++)
 		EXPECT_IN_STATE(test, i, !completion_done(&killer[i]->done));
-	}
 	KUNIT_EXPECT_TRUE(test, let_grace_period_go(reader));
 	for (i = 0; i < NR_STATES; i++) {
 		EXPECT_IN_STATE(test, i, helper_wait(killer[i]));
@@ -738,6 +737,9 @@ static void pcpuref_kill_test_wait_resurrect(struct kunit *test)
 		waiter[i] = helper_start(test, __kill_and_wait, c, NULL);
 		KUNIT_ASSERT_TRUE(test, helper_sleeps(waiter[i]));
 	}
+	/* The one of them that has killed it waits for the release as well by then. */
+	KUNIT_ASSERT_TRUE(test, wait_until(pcpuref_read(&c->ref) == 1));
+	schedule_timeout_uninterruptible(HZ / 20);
 	KUNIT_EXPECT_EQ(test, pcpuref_resurrect(&c->ref), 0);
 	for (i = 0; i < ARRAY_SIZE(waiter); i++) {
 		KUNIT_ASSERT_TRUE(test, helper_wait(waiter[i]));

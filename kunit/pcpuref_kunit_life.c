@@ -811,7 +811,8 @@ struct interrupter {
 	struct counted		*c;
 	struct timer_list	timer;
 	struct irq_work		irq_work;
-	unsigned long		taken;
+	/* Of an interrupt that may come into the softirq. */
+	atomic_long_t		taken;
 	bool			stop;
 };
 
@@ -820,7 +821,7 @@ static void interrupt_get(struct irq_work *work)
 	struct interrupter *x = container_of(work, struct interrupter, irq_work);
 
 	pcpuref_get(&x->c->ref);
-	x->taken++;
+	atomic_long_inc(&x->taken);
 }
 
 static void softirq_get(struct timer_list *timer)
@@ -828,7 +829,7 @@ static void softirq_get(struct timer_list *timer)
 	struct interrupter *x = container_of(timer, struct interrupter, timer);
 
 	pcpuref_get(&x->c->ref);
-	x->taken++;
+	atomic_long_inc(&x->taken);
 	if (!READ_ONCE(x->stop))
 		mod_timer(&x->timer, jiffies + 1);
 }
@@ -849,7 +850,8 @@ static void pcpuref_life_test_irq_safe_add(struct kunit *test)
 	timer_setup(&x->timer, softirq_get, TIMER_PINNED);
 	set_cpus_allowed_ptr(current, cpumask_of(raw_smp_processor_id()));
 	mod_timer(&x->timer, jiffies + 1);
-	for (end = jiffies + STORM; time_before(jiffies, end); taken++) {
+	for (end = jiffies + STORM; time_before(jiffies, end) ||
+	     (atomic_long_read(&x->taken) <= 2 && time_before(jiffies, end + PATIENCE)); taken++) {
 		if (!(taken & 0xfff))
 			irq_work_queue(&x->irq_work);
 		pcpuref_get(&x->c->ref);
@@ -859,9 +861,10 @@ static void pcpuref_life_test_irq_safe_add(struct kunit *test)
 	timer_delete_sync(&x->timer);
 	set_cpus_allowed_ptr(current, cpu_possible_mask);
 
-	KUNIT_EXPECT_GT(test, x->taken, 2);
-	KUNIT_EXPECT_EQ(test, pcpuref_read(&x->c->ref), 1 + taken + x->taken);
-	pcpuref_put_many(&x->c->ref, taken + x->taken);
+	KUNIT_EXPECT_GT(test, atomic_long_read(&x->taken), 2);
+	taken += atomic_long_read(&x->taken);
+	KUNIT_EXPECT_EQ(test, pcpuref_read(&x->c->ref), 1 + taken);
+	pcpuref_put_many(&x->c->ref, taken);
 	KUNIT_EXPECT_EQ(test, counted_die(x->c), 0);
 	KUNIT_EXPECT_EQ(test, released(x->c), 1);
 }

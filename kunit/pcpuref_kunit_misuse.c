@@ -1070,6 +1070,7 @@ static void pcpuref_misuse_test_report_once(struct kunit *test)
 	for (i = 0; i < n; i++)
 		h[i] = helper_start(test, get_released, c, NULL);
 	schedule_timeout_uninterruptible(STORM);
+	KUNIT_EXPECT_TRUE(test, wait_until(READ_ONCE(h[0]->rounds) > 1));
 	for (i = 0; i < n; i++) {
 		KUNIT_EXPECT_TRUE(test, helper_stop(h[i]));
 		KUNIT_EXPECT_EQ(test, h[i]->wrong, 0);
