@@ -203,7 +203,7 @@ done
 # shellcheck disable=SC2317 # called by soon()
 references_are_there()
 {
-	dmesg | grep -q 'pcpuref_test_faults: requests_in_shortage: the references are there'
+	slice | grep -q 'pcpuref_test_faults: requests_in_shortage: the references are there'
 }
 
 # Allocations of all tasks and interrupts fail, so many of them: the case is under way by
@@ -392,7 +392,7 @@ verdict scan "$why$(take_slice)"
 # A reference is stuck, and there is no memory to tell kinds apart: once, then told. A
 # look that came before the fault has its memory, and all is begun anew.
 mark
-why='' tries=10
+why='' rounds=10
 while [ -z "$why" ]; do
 	why=$(step watched_init)
 	id=$(id_of_watched)
@@ -401,8 +401,8 @@ while [ -z "$why" ]; do
 	sleep 1.1
 	arm "work watch_fn [pcpuref_watch]" 1
 	echo 1 >/sys/module/pcpuref_watch/parameters/stuck_secs
-	tries=$((tries - 1))
-	if has_struck || [ "$tries" -eq 0 ]; then
+	rounds=$((rounds - 1))
+	if has_struck || [ "$rounds" -eq 0 ]; then
 		break
 	fi
 	why=$why$(step watched_put)
