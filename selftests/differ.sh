@@ -4,7 +4,7 @@
 # percpu_ref and pcpuref side by side: the differences that are known, random
 # sequences of calls, and a storm, while CPUs come and go. SECONDS_EACH says how
 # long the last two take. SEED is the first sequence's, SEQUENCES how many there
-# are: SEED=123 SEQUENCES=1 is one that has failed, once more. More than two minutes
+# are: SEED=123 SEQUENCES=1 is one that has failed, once more. More than five minutes
 # each need more patience: SELFTEST_TIMEOUT, see run.sh.
 
 set -eu

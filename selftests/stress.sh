@@ -8,7 +8,7 @@
 # STRESS_SECS is how long the first takes (10), STRESS_SEED what all choices derive from
 # (0: a new one, which is told), STRESS_REFS how many references there are at a time,
 # STRESS_PATIENCE the seconds that a life may take to end (60).
-# STRESS_ONLY=1 leaves out what comes after the first. More than two minutes need more
+# STRESS_ONLY=1 leaves out what comes after the first. More than five minutes need more
 # patience of run.sh: SELFTEST_TIMEOUT.
 
 set -eu

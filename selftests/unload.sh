@@ -106,8 +106,8 @@ for mode in late late_tasks; do
 	why=$(unload pcpuref_test_unload && unload pcpuref) || :
 	: >"$tmp/gone"
 	early=$why
-	[ "$(cat "$delay/over")" = 1 ] || 
-		early="$why the core has gone before its callbacks ($(cat "$delay/left") of the delay are left)"
+	[ "$(cat "$delay/over")" = 1 ] || early="$why the core has gone before its callbacks"
+	[ -z "$early" ] || [ "$what" = tasks ] || early="$early, $(cat "$delay/left") of the delay are left"
 	if [ -n "$early" ]; then
 		# Code that has gone is called as soon as the delay ends: say so before. The
 		# sed of run.sh prints a line when it has the next one.

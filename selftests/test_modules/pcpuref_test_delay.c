@@ -46,7 +46,7 @@ static const struct kernel_param_ops over_ops = { .set = over_set, .get = over_g
 module_param_cb(over, &over_ops, NULL, 0644);
 MODULE_PARM_DESC(over, "Written: nothing is late any more; 1 from then on");
 
-/* So few that RCU does not hurry, and enough for a minute. */
+/* So few that RCU calls no more than 31 of them at a time, and enough for a minute. */
 #define NR_CALLBACKS	4000
 #define CALLBACK_MS	15
 

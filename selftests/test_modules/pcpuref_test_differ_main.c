@@ -274,7 +274,7 @@ static int __init differ_init(void)
 	cases[i++].run = run_sequences;
 	cases[i].name = "storm";
 	cases[i].run = run_storm;
-	WRITE_ONCE(test_limit_s, seconds + 60);
+	WRITE_ONCE(test_limit_s, seconds + 120);
 
 	hotplug_state = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "pcpuref_test_differ:online",
 						  NULL, cpu_goes_offline);

@@ -637,27 +637,46 @@ static void end_storm(void)
 	}
 }
 
-static bool enough_was_driven(void)
-{
-	return did.kills >= 10 && did.reinits >= 3 && did.resurrects >= 3 && did.switches >= 3 &&
-	       did.rounds >= 2;
-}
+struct used {
+	unsigned long	turns[CONTEXTS];
+	unsigned long	failed;
+	unsigned long	moves;
+};
 
-static void report(u32 seed, unsigned int offlined)
+/* When nobody uses any. */
+static struct used add_up(void)
 {
-	unsigned long turns[CONTEXTS] = { }, failed = 0, moves = 0, callbacks = 0;
-	long gets = 0;
+	struct used used = { };
 	int cpu, i;
 
 	for_each_possible_cpu(cpu) {
 		for (i = 0; i < CONTEXTS; i++) {
 			const struct place *place = &per_cpu(places, cpu)[i];
 
-			turns[i] += place->turns;
-			failed += place->failed;
-			moves += place->moves;
+			used.turns[i] += place->turns;
+			used.failed += place->failed;
+			used.moves += place->moves;
 		}
 	}
+	return used;
+}
+
+static bool enough_was_done(void)
+{
+	struct used used = add_up();
+
+	return used.turns[TASK] >= 100 && used.turns[SOFTIRQ] >= 10 && used.turns[HARDIRQ] >= 10 &&
+	       used.failed >= 10 && did.kills >= 10 && did.reinits >= 3 && did.resurrects >= 3 &&
+	       did.switches >= 3 && did.rounds >= 2;
+}
+
+static void report(u32 seed, unsigned int offlined)
+{
+	struct used used = add_up();
+	unsigned long callbacks = 0;
+	long gets = 0;
+	int i;
+
 	for (i = 0; i < PAIRS; i++) {
 		gets += atomic_long_read(&pairs[i].side[OURS].gets);
 		callbacks += atomic_read(&pairs[i].side[OURS].releases) +
@@ -665,14 +684,13 @@ static void report(u32 seed, unsigned int offlined)
 			     atomic_read(&pairs[i].side[OURS].switches);
 	}
 	differ_did("seed %u, %u CPUs offlined, %lu moves of threads, %lu stops, %lu comparisons",
-		   seed, differ_offlined() - offlined, moves, did.rounds, did.answers);
+		   seed, differ_offlined() - offlined, used.moves, did.rounds, did.answers);
 	differ_did("turns: %lu of tasks, %lu of softirqs, %lu of hardirqs; pcpuref: %ld gets",
-		   turns[TASK], turns[SOFTIRQ], turns[HARDIRQ], gets);
+		   used.turns[TASK], used.turns[SOFTIRQ], used.turns[HARDIRQ], gets);
 	differ_did("%lu kills, %lu reinits, %lu resurrects, %lu switches, %lu callbacks",
 		   did.kills, did.reinits, did.resurrects, did.switches, callbacks);
-	differ_did("%lu trygets failed", failed);
-	if (turns[TASK] < 100 || turns[SOFTIRQ] < 10 || turns[HARDIRQ] < 10 || failed < 10 ||
-	    !enough_was_driven())
+	differ_did("%lu trygets failed", used.failed);
+	if (!enough_was_done())
 		differ_wrong("too little was done to tell");
 }
 
@@ -687,7 +705,7 @@ void differ_storm(unsigned int seconds, u32 seed)
 	/* Longer on a slow machine. */
 	while (all && !differ_is_wrong() &&
 	       (time_before(jiffies, end_of_storm) ||
-		(!enough_was_driven() && time_before(jiffies, end_of_storm + 30 * HZ)))) {
+		(!enough_was_done() && time_before(jiffies, end_of_storm + 30 * HZ)))) {
 		unsigned long end_of_round = jiffies + HZ;
 
 		start_storm();

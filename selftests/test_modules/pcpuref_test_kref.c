@@ -106,7 +106,7 @@ static void stress(struct test *t, const struct lookup_way *way)
 	unsigned int cpus = min_t(unsigned int, num_online_cpus(), 8);
 	struct stress_result r;
 
-	WRITE_ONCE(test_limit_s, seconds + 3 * TEST_PATIENCE_S);
+	WRITE_ONCE(test_limit_s, seconds + STRESS_MOST_MS / 1000 + 3 * TEST_PATIENCE_S);
 	EXPECT_EQ(t, lookup_stress(way, 2 * cpus, cpus, seconds * 1000, &r), 0);
 	pr_info("%s: hits=%lu misses=%lu outlived=%lu inserts=%lu opened=%lu closed=%lu\n",
 		way->name, r.hits, r.misses, r.outlived, r.inserts, r.opened, r.closed);
