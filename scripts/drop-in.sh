@@ -12,7 +12,7 @@
 #
 # TEST: md, md-debug, target, nvmet; all without one. See selftests/drop-in/.
 # Prints the results and ends with "N passed, N failed, N skipped".
-# Environment: as of vm.sh, but TIMEOUT is 900 and MEM 1G.
+# Environment: as of vm.sh, but TIMEOUT is 1800 and MEM 1G.
 
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)

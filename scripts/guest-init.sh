@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # /init of the test machines, run by busybox: prepare the system, run /task,
-# tell how it ended, power off. The host looks for the last line: a machine
-# that died, hung or never started has not printed it.
+# look whether lockdep is still on where there is one, tell how it ended, power
+# off. The host looks for the last line: a machine that died, hung or never
+# started has not printed it.
 
 export PATH=/bin HOME=/
 mount -t proc proc /proc

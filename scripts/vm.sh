@@ -4,7 +4,7 @@
 # vm.sh IMAGE INITRAMFS LOG [KERNEL-PARAMETER]...
 #
 # Boot a kernel in QEMU, until it powers off; its serial console goes to
-# LOG. Exit status: that of the guest's task; 124 if it took too long; 125
+# LOG. Exit status: that of the guest's task, or 1 if only lockdep is off; 124 if it took too long; 125
 # if the guest did not come to its end.
 #
 # Environment: SMP (CPUs, 4), MEM (512M), TIMEOUT (seconds, 600),
