@@ -245,13 +245,14 @@ end()
 
 # --- Waiting ------------------------------------------------------------------------------
 
-# soon COMMAND...: within fifteen seconds
+# soon COMMAND...: within thirty seconds. By the clock: reading the log takes seconds where
+# it is long and the machine slow.
 soon()
 {
-	tries=0
+	read -r began _ </proc/uptime
 	while ! "$@"; do
-		tries=$((tries + 1))
-		[ "$tries" -lt 150 ] || return 1
+		read -r now _ </proc/uptime
+		[ "${now%.*}" -lt $((${began%.*} + 30)) ] || return 1
 		sleep 0.1
 	done
 }
