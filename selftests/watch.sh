@@ -81,7 +81,14 @@ told()
 	slice | grep -qF "$1"
 }
 
-# told_like REGEX: the same
+# told_often TEXT N: so often, or more
+# shellcheck disable=SC2317 # called by soon()
+told_often()
+{
+	[ "$(slice | grep -cF "$1")" -ge "$2" ]
+}
+
+# told_like REGEX: as told()
 # shellcheck disable=SC2317 # called by soon()
 told_like()
 {
@@ -220,6 +227,7 @@ verdict stuck_is_reported "$why"
 
 # At 1 s, at 2 s, at 4 s, at 8 s.
 sleep 4
+soon told_often "(id $stuck) of module pcpuref_test_watch is stuck" 2 || :
 take_slice >"$tmp/complaints"
 why="$(cat "$tmp/complaints")$(backs_off "(id $stuck) of module pcpuref_test_watch is stuck" 2)"
 verdict back_off "$why"
@@ -284,6 +292,7 @@ verdict one_report_for_a_kind "$why"
 
 # Twelve seconds: at 1, 2, 4 and 8 s.
 sleep 10
+soon told_often "is stuck:" 3 || :
 why=$(take_slice)
 n=$(said "is stuck:")
 why="$why$(backs_off "is stuck" 3)"
@@ -458,7 +467,9 @@ grep -q '^by way of .*do_tea+' "$top/ref/$tea" || why="$why tea is not in ref/"
 grep -q '^by way of .*do_coffee+' "$top/ref/$coffee" || why="$why coffee is not in ref/"
 grep -q "id=$tea initialised by way of do_tea+" "$tmp/slice" || why="$why tea is not told"
 grep -q "id=$coffee initialised by way of do_coffee+" "$tmp/slice" || why="$why coffee is not told"
-[ "$(said "is stuck:")" -eq 2 ] || why="$why $(said "is stuck:") kinds, not 2"
+# Each may be told a second time on a slow machine.
+kinds=$(sed -n 's/.*(id \([0-9]*\)) of .* is stuck:.*/\1/p' "$tmp/slice" | sort -u | grep -c '')
+[ "$kinds" -eq 2 ] || why="$why $kinds kinds, not 2"
 verdict caller_of_init "$why"
 watch_with max_reports 1
 watch_with stuck_secs 0
