@@ -3,6 +3,8 @@
  * KUnit suite pcpuref_situations: what drivers were in, by public reports of bugs
  * with other reference counts. Each case is a situation, and the kind of it.
  */
+#include <linux/kmemleak.h>
+
 #include "pcpuref_kunit.h"
 #include "pcpuref_inspect.h"
 
@@ -166,6 +168,8 @@ static void pcpuref_situations_test_barrier_of_another(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&others_returned), n);
 	for (i = 0; i < n; i++)
 		pcpuref_exit(&others[i]);
+	/* Who is built in never goes, so a core that is loaded does not forget that client. */
+	kmemleak_not_leak(READ_ONCE(others_site.client));
 }
 
 #define LEVELS	20
