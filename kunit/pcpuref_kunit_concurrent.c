@@ -733,7 +733,8 @@ static void watch_word(struct helper *h)
 		/* The address is always the same, or gone with the exit. */
 		if ((word & ~__PCPUREF_TAGS) != (unsigned long)h->arg)
 			h->wrong++;
-		h->hits += word & __PCPUREF_DEAD;
+		if (word & __PCPUREF_DEAD)
+			helper_hit(h);
 	}
 }
 
