@@ -510,7 +510,8 @@ static void pcpuref_kill_test_kill_sync_waits_for_readers(struct kunit *test)
 		killer[i]->result = -1;
 	}
 	for (i = 0; i < NR_STATES; i++)
-		EXPECT_IN_STATE(test, i, wait_until(pcpuref_is_dying(&c[i]->ref)));
+		EXPECT_IN_STATE(test, i, wait_until(completion_done(&killer[i]->ready) &&
+						    pcpuref_is_dying(&c[i]->ref)));
 	schedule_timeout_uninterruptible(HZ / 5);
 	for (i = 0; i < NR_STATES; i++)
 		EXPECT_IN_STATE(test, i, !completion_done(&killer[i]->done));

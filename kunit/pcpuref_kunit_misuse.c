@@ -166,10 +166,9 @@ static void __kill_and_wait(struct helper *h)
 	h->result = pcpuref_kill_and_wait(&h->c->ref);
 }
 
-/* Who waits for a release that cannot come any more is told. */
-static void pcpuref_misuse_test_put_wakes_waiter(struct kunit *test)
+/* A helper that has killed @c, and waits for the release: one reference is out. */
+static struct helper *kill_by_waiter(struct kunit *test, struct counted *c)
 {
-	struct counted *c = counted_new(test, 0);
 	struct helper *waiter;
 
 	pcpuref_get(&c->ref);
@@ -178,6 +177,16 @@ static void pcpuref_misuse_test_put_wakes_waiter(struct kunit *test)
 	KUNIT_ASSERT_TRUE(test, wait_until(pcpuref_read(&c->ref) == 1));
 	/* By then it waits for the release. */
 	schedule_timeout_uninterruptible(HZ / 20);
+	return waiter;
+}
+
+/* Who waits for a release that cannot come any more is told. */
+static void pcpuref_misuse_test_put_wakes_waiter(struct kunit *test)
+{
+	struct counted *c = counted_new(test, 0);
+	struct helper *waiter;
+
+	waiter = kill_by_waiter(test, c);
 	EXPECT_REPORT_COUNT(test, "put without a reference", 1);
 	pcpuref_put_many(&c->ref, 2);
 	KUNIT_EXPECT_TRUE(test, helper_wait(waiter));
@@ -192,12 +201,7 @@ static void pcpuref_misuse_test_put_in_nmi(struct kunit *test)
 	struct helper *waiter;
 	unsigned long flags;
 
-	pcpuref_get(&c->ref);
-	waiter = helper_start(test, __kill_and_wait, c, NULL);
-	KUNIT_ASSERT_TRUE(test, helper_sleeps(waiter));
-	KUNIT_ASSERT_TRUE(test, wait_until(pcpuref_read(&c->ref) == 1));
-	/* By then it waits for the release. */
-	schedule_timeout_uninterruptible(HZ / 20);
+	waiter = kill_by_waiter(test, c);
 	EXPECT_REPORT_COUNT(test, "put without a reference", 1);
 	local_irq_save(flags);
 	preempt_count_add(NMI_OFFSET + HARDIRQ_OFFSET);
@@ -931,12 +935,7 @@ static void pcpuref_misuse_test_exit_under_waiter(struct kunit *test)
 	struct counted *c = counted_new(test, 0);
 	struct helper *waiter;
 
-	pcpuref_get(&c->ref);
-	waiter = helper_start(test, __kill_and_wait, c, NULL);
-	KUNIT_ASSERT_TRUE(test, helper_sleeps(waiter));
-	KUNIT_ASSERT_TRUE(test, wait_until(pcpuref_read(&c->ref) == 1));
-	/* By then it waits for the release. */
-	schedule_timeout_uninterruptible(HZ / 20);
+	waiter = kill_by_waiter(test, c);
 	EXPECT_REPORT_COUNT(test, "exit with references out", 1);
 	pcpuref_exit(&c->ref);
 	memset(&c->ref, 0x6b, sizeof(c->ref));
