@@ -378,20 +378,26 @@ static bool all_have_lived(void)
 	return true;
 }
 
+static unsigned long turns_of(int context)
+{
+	unsigned long turns = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		/* They may go on: a late look only takes longer. */
+		turns += data_race(per_cpu(users, cpu)[context].turns);
+	return turns;
+}
+
 static bool all_have_used(void)
 {
-	unsigned long turns, failed = 0;
+	unsigned long failed = 0;
 	int cpu, i;
 
 	for (i = 0; i < CONTEXTS; i++) {
-		turns = 0;
-		for_each_possible_cpu(cpu) {
-			const struct place *u = &per_cpu(users, cpu)[i];
-
-			turns += u->turns;
-			failed += u->failed;
-		}
-		if (IS_ENABLED(CONFIG_SMP) && (i != NMI || test_have_nmi()) && turns <= 10)
+		for_each_possible_cpu(cpu)
+			failed += per_cpu(users, cpu)[i].failed;
+		if (IS_ENABLED(CONFIG_SMP) && (i != NMI || test_have_nmi()) && turns_of(i) <= 10)
 			return false;
 	}
 	return failed > 10;
@@ -434,7 +440,6 @@ static void obj_end(struct test *t, struct obj *o)
 
 static void storm(struct test *t, unsigned int extra)
 {
-	unsigned long turns[CONTEXTS] = { };
 	unsigned int i;
 	int cpu;
 
@@ -468,10 +473,8 @@ static void storm(struct test *t, unsigned int extra)
 	for_each_possible_cpu(cpu) {
 		struct place *u = per_cpu(users, cpu);
 
-		for (i = 0; i < CONTEXTS; i++) {
+		for (i = 0; i < CONTEXTS; i++)
 			use_end(&u[i]);
-			turns[i] += u[i].turns;
-		}
 	}
 
 	if (!EXPECT_EQ(t, atomic_read(&wrongs), 0))
@@ -484,7 +487,7 @@ static void storm(struct test *t, unsigned int extra)
 			objs[i].resurrects, objs[i].switches);
 	}
 	for (i = 0; i < CONTEXTS; i++)
-		pr_info("%s: %lu turns\n", test_context_names[i], turns[i]);
+		pr_info("%s: %lu turns\n", test_context_names[i], turns_of(i));
 	EXPECT(t, all_have_used());
 }
 
@@ -561,12 +564,10 @@ static void look_up(struct test_actor *actor)
 static unsigned long all_turns(void)
 {
 	unsigned long turns = 0;
-	int cpu, i;
+	int i;
 
-	for_each_possible_cpu(cpu)
-		for (i = 0; i < CONTEXTS; i++)
-			/* They go on: a late look only takes longer. */
-			turns += data_race(per_cpu(users, cpu)[i].turns);
+	for (i = 0; i < CONTEXTS; i++)
+		turns += turns_of(i);
 	return turns;
 }
 
