@@ -264,7 +264,7 @@ struct hog {
 /*
  * Take all memory that can be had without reclaim, down to the reserves that
  * interrupts use, then the free objects of the slabs that init's may come from.
- * The caller has preemption disabled and gives it back at once.
+ * The caller keeps other tasks off this CPU and gives it back at once.
  */
 static struct hog *hog_memory(void)
 {
@@ -307,6 +307,26 @@ static void free_hogged(struct hog *all)
 	}
 }
 
+/*
+ * What another task of this CPU would give back, init could get. With PREEMPT_RT the locks of
+ * the allocators sleep: preemption has to stay enabled.
+ */
+static void keep_others_off(void)
+{
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		sched_set_fifo(current);
+	else
+		preempt_disable();
+}
+
+static void let_others_run(void)
+{
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		sched_set_normal(current, 0);
+	else
+		preempt_enable();
+}
+
 /* The first allocation, of the data, fails. */
 static void pcpuref_life_test_init_no_memory(struct kunit *test)
 {
@@ -321,11 +341,11 @@ static void pcpuref_life_test_init_no_memory(struct kunit *test)
 	for (try = 0; try < 20 && err != -ENOMEM; try++) {
 		struct hog *hogged;
 
-		preempt_disable();
+		keep_others_off();
 		hogged = hog_memory();
 		err = pcpuref_init_named(&c->ref, counted_release, 0, GFP_AT_HAND, "counted");
 		free_hogged(hogged);
-		preempt_enable();
+		let_others_run();
 		if (!err)
 			pcpuref_cancel_init(&c->ref);
 	}
@@ -355,7 +375,7 @@ static void pcpuref_life_test_init_no_percpu_memory(struct kunit *test)
 		size_t size;
 		int n = 0;
 
-		preempt_disable();
+		keep_others_off();
 		for (size = 4096; size >= 8; size /= 2) {
 			while (n < MOST_PERCPU) {
 				/* Not GFP_KERNEL, so none is made. */
@@ -366,7 +386,7 @@ static void pcpuref_life_test_init_no_percpu_memory(struct kunit *test)
 			}
 		}
 		err = pcpuref_init_named(&c->ref, counted_release, 0, GFP_AT_HAND, "counted");
-		preempt_enable();
+		let_others_run();
 		while (n)
 			free_percpu(hogged[--n]);
 		if (!err)
