@@ -625,26 +625,19 @@ static int switch_when_told(void *arg)
 	return pcpuref_switch_to_atomic_sync(arg);
 }
 
-/* L9: exit under somebody who waits for the switch. */
-static void exit_under_a_waiter(struct test *t)
+/* Returns whether the other thread waited. It does not if this one came to run where that is. */
+static bool exit_under_a_waiter_once(struct test *t, struct obj *o)
 {
 	int there = cpumask_any_but(cpu_online_mask, raw_smp_processor_id());
 	struct test_thread *thread;
 	unsigned long slept, end;
+	bool waits = false;
 	int result = 0;
-	struct obj *o;
 
-	if (there >= (int)nr_cpu_ids) {
-		t->skipped = "needs two CPUs";
-		return;
-	}
-	o = obj_new(t, "exit_under_a_waiter", PCPUREF_ALLOW_REINIT);
-	if (!o)
-		return;
 	WRITE_ONCE(go, 0);
 	thread = test_start(switch_when_told, &o->ref, there);
 	if (!EXPECT(t, thread) || !EXPECT(t, SOON(READ_ONCE(go) == 1)))
-		return;
+		return false;
 
 	/* While this CPU does not let the grace period end, it falls asleep. */
 	preempt_disable();
@@ -652,27 +645,47 @@ static void exit_under_a_waiter(struct test *t)
 	slept = READ_ONCE(thread->task->nvcsw);
 	WRITE_ONCE(go, 2);
 	end = jiffies + TEST_PATIENCE_S * HZ;
-	if (raw_smp_processor_id() == there)
-		end = jiffies;
-	while (READ_ONCE(thread->task->nvcsw) == slept && time_before(jiffies, end))
+	while (!waits && smp_processor_id() != there && time_before(jiffies, end)) {
 		cpu_relax();
-	if (READ_ONCE(thread->task->nvcsw) == slept) {
-		preempt_enable();
-		test_join(thread, TEST_PATIENCE_S, NULL);
-		t->skipped = "the other thread did not get to run";
-		EXPECT_EQ(t, pcpuref_kill_and_wait(&o->ref), 0);
-		obj_exit(t, o);
-		return;
+		waits = READ_ONCE(thread->task->nvcsw) != slept;
 	}
-	expect(o, "exit during a switch", "misuse_exit");
-	misuse_exit(&o->ref);
+	if (waits) {
+		expect(o, "exit during a switch", "misuse_exit");
+		misuse_exit(&o->ref);
+	}
 	preempt_enable();
 
 	EXPECT(t, test_join(thread, TEST_PATIENCE_S, &result));
-	EXPECT_EQ(t, result, -ECANCELED);
-	settle(o);
-	EXPECT_EQ(t, o->confirms, 0);
-	obj_check_and_free(t, o);
+	EXPECT_EQ(t, result, waits ? -ECANCELED : 0);
+	return waits;
+}
+
+/* L9: exit under somebody who waits for the switch. */
+static void exit_under_a_waiter(struct test *t)
+{
+	bool waited = false;
+	int try;
+
+	if (num_online_cpus() < 2) {
+		t->skipped = "needs two CPUs";
+		return;
+	}
+	for (try = 0; !waited && !t->failed && try < 10; try++) {
+		struct obj *o = obj_new(t, "exit_under_a_waiter", PCPUREF_ALLOW_REINIT);
+
+		if (!o)
+			return;
+		waited = exit_under_a_waiter_once(t, o);
+		if (waited) {
+			settle(o);
+			EXPECT_EQ(t, o->confirms, 0);
+			obj_check_and_free(t, o);
+		} else {
+			EXPECT_EQ(t, pcpuref_kill_and_wait(&o->ref), 0);
+			obj_exit(t, o);
+		}
+	}
+	EXPECT(t, waited);
 }
 
 static void confirm_exits(struct pcpuref *ref)
