@@ -92,7 +92,8 @@ judge()
 	shift
 	complaints "$dmesg" >>"$faults"
 	sed 's/^/error: /' "$faults"
-	awk "$@" -v problems="$(wc -l <"$faults")" -f "$top/scripts/ktap.awk" "$results"
+	awk "$@" -v problems="$(wc -l <"$faults")" -v may_skip="$(may_skip "$kernel")" \
+		-f "$top/scripts/ktap.awk" "$results"
 }
 
 # What the programs of selftests/ have printed.

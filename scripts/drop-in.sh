@@ -214,7 +214,7 @@ machine()
 	# shellcheck disable=SC2030,SC2031
 	MEM=${MEM:-1G} TIMEOUT=${TIMEOUT:-1800} "$top/scripts/vm.sh" "$IMAGE" \
 		"$work/initramfs" "$log" quiet loglevel=2 log_buf_len=4M || _rc=$?
-	judge_selftests "$_rc" "$log" "$work/$_name.ktap" "$work/$_name.report"
+	judge_selftests 6.12 "$_rc" "$log" "$work/$_name.ktap" "$work/$_name.report"
 }
 
 # leak NAME FOLDER: a driver that forgets an exit. Its source here is a copy.

@@ -108,11 +108,11 @@ sed -n '/^pcpuref-kselftest: begin/,/^pcpuref-kselftest: end/p' "$work/console.l
 	sed '/^pcpuref-/d' >"$work/theirs"
 sed -i '/^pcpuref-kselftest: begin/,/^pcpuref-kselftest: end/d' "$work/console.log"
 rc=0
-judge_selftests "$status" "$work/console.log" "$work/ktap" "$work/own.report" || rc=1
+judge_selftests "$kernel" "$status" "$work/console.log" "$work/ktap" "$work/own.report" || rc=1
 echo "== make -C selftests, run.sh"
 cat "$work/own.report"
 echo "== lib.mk, run_kselftest.sh"
-awk -f "$top/scripts/ktap.awk" "$work/theirs" >"$work/their.report" || {
+awk -v may_skip="$(may_skip "$kernel")" -f "$top/scripts/ktap.awk" "$work/theirs" >"$work/their.report" || {
 	rc=1
 	cat "$work/theirs"
 }

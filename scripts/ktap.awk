@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# awk -f ktap.awk [-v kernel_log=1] [-v problems=N] LOG: sum up test results
-# in KTAP, the format of KUnit and kselftest.
+# awk -f ktap.awk [-v kernel_log=1] [-v problems=N] [-v may_skip=PATTERN] LOG: sum up
+# test results in KTAP, the format of KUnit and kselftest.
 #
 # Prints the result lines, what a failed test had to say, a table of the
 # suites (the outermost tests) with their times, and as the last line
@@ -20,6 +20,8 @@
 # init brackets each module with "pcpuref-load: NAME" and "pcpuref-loaded:
 # NAME STATUS".
 # problems: how much the caller already found wrong, to be counted.
+# may_skip: a pattern. To skip a test for a reason without it is wrong; without may_skip a
+# test may be skipped for any reason.
 
 function wrong(text)
 {
@@ -108,7 +110,7 @@ body ~ /^(not )?ok [0-9]+( |$)/ && depth == int(depth) && depth < max_depth {
 		directive = substr(name, RSTART)
 		name = substr(name, 1, RSTART - 1)
 	}
-	skipped = !failed && directive ~ /# *[Ss][Kk][Ii][Pp]/
+	skipped = !failed && sub(/^.*# *[Ss][Kk][Ii][Pp] */, "", directive)
 
 	if (failed)
 		for (i = 1; i <= said; i++)
@@ -137,6 +139,8 @@ body ~ /^(not )?ok [0-9]+( |$)/ && depth == int(depth) && depth < max_depth {
 			wrong("\"" name "\" ran no test")
 		else
 			count(failed ? "failed" : skipped ? "skipped" : "passed")
+		if (skipped && may_skip != "" && directive !~ may_skip)
+			wrong("\"" name "\" was skipped, and has no reason to be: " directive)
 	} else if (failed && !below_failed)
 		count("failed")
 

@@ -54,8 +54,8 @@ sed 's/^/error: /' "$work/warnings"
 problems=$((problems + $(wc -l <"$work/warnings")))
 
 rc=0
-awk -v kernel_log=1 -v problems="$problems" -f "$top/scripts/ktap.awk" \
-	"$log" >"$work/report" || rc=$?
+awk -v kernel_log=1 -v problems="$problems" -v may_skip="$(may_skip "uml-$flavour")" \
+	-f "$top/scripts/ktap.awk" "$log" >"$work/report" || rc=$?
 [ "$rc" -eq 0 ] || echo "# the kernel's log: $log"
 cat "$work/report"
 exit "$rc"

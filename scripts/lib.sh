@@ -557,20 +557,47 @@ complaints()
 	[ -z "$_complaints" ] || printf '%s\n' "$_complaints"
 }
 
-# judge_selftests STATUS LOG KTAP REPORT: what the selftests of a machine printed to its
+# may_skip KERNEL: a pattern of the reasons for which a test may skip itself on that kernel, of
+# those that selftest.sh has and of uml-up, uml-smp, uml-clang. What such a kernel lacks is
+# known. Another reason means that the machine is not as it should be.
+may_skip()
+{
+	# Matches none: an empty pattern would match all.
+	_reasons="^nothing is missing$"
+	case $1 in
+	uml-up | uml-clang) _reasons="needs two CPUs|with one CPU" ;;
+	uml-smp) ;;
+	# debug-check.sh has another task for KUnit.
+	kasan | kcsan) _reasons="no pcpuref_kunit_" ;;
+	clang) _reasons="/sys/kernel/debug/failslab" ;;
+	*) _reasons="/sys/kernel/debug/failslab|needs lockdep" ;;
+	esac
+	case $1 in
+	kcsan) _reasons="$_reasons|/sys/kernel/debug/failslab" ;;
+	*-rt) _reasons="$_reasons|lock sleeps on PREEMPT_RT" ;;
+	*-arm64) _reasons="$_reasons|NMI on this architecture|has no RCU-tasks" ;;
+	*-i386) _reasons="$_reasons|kallsyms does not list exports" ;;
+	5.10) _reasons="$_reasons|has no RCU-tasks" ;;
+	esac
+	[ "${SMP:-4}" -gt 1 ] || _reasons="$_reasons|needs two CPUs|with one CPU|no CPU can be"
+	printf '%s\n' "$_reasons"
+}
+
+# judge_selftests KERNEL STATUS LOG KTAP REPORT: what the selftests of a machine printed to its
 # console LOG, and STATUS, that it ended with. Returns 0 if all is well.
 judge_selftests()
 {
 	_problems=0
 	sed -n '/^pcpuref-guest: start/,/^pcpuref-\(guest: exit\|dmesg: begin\)/p' \
-		"$2" | grep -v '^pcpuref-' >"$3" || :
+		"$3" | grep -v '^pcpuref-' >"$4" || :
 	# A test that failed is in the results; what is not there counts here.
-	if [ "$1" -ne 0 ] && { [ "$1" -ge 124 ] || ! grep -q '^ *not ok ' "$3"; }; then
-		echo "error: the machine ended with status $1"
+	if [ "$2" -ne 0 ] && { [ "$2" -ge 124 ] || ! grep -q '^ *not ok ' "$4"; }; then
+		echo "error: the machine ended with status $2"
 		_problems=1
-		tail -n 40 "$2"
+		tail -n 40 "$3"
 	fi
-	awk -v problems="$_problems" -f "$top/scripts/ktap.awk" "$3" >"$4"
+	awk -v problems="$_problems" -v may_skip="$(may_skip "$1")" -f "$top/scripts/ktap.awk" \
+		"$4" >"$5"
 }
 
 # work_dir NAME: leave in $work a folder for what is made of this checkout:

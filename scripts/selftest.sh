@@ -57,7 +57,7 @@ status=0
 TIMEOUT=${TIMEOUT:-1800} "$top/scripts/vm.sh" "$IMAGE" "$work/initramfs" "$log" quiet loglevel=2 \
 	"$@" || status=$?
 rc=0
-judge_selftests "$status" "$log" "$work/ktap" "$work/report" || rc=$?
+judge_selftests "$kernel" "$status" "$log" "$work/ktap" "$work/report" || rc=$?
 [ "$rc" -eq 0 ] || echo "# the console and the kernel's log: $log"
 echo "# kernel: $RELEASE"
 cat "$work/report"

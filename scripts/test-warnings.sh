@@ -342,6 +342,30 @@ KTAP version 1
 ok 1 a # SKIP
 END
 
+check ktap_may_skip 0 "ktap.awk -v may_skip=two_CPUs|one_CPU" '^1 passed, 0 failed, 1 skipped$' <<'END'
+KTAP version 1
+1..2
+ok 1 a # SKIP needs two_CPUs
+ok 2 b
+END
+
+check ktap_may_not_skip 1 "ktap.awk -v may_skip=two_CPUs|one_CPU" \
+	'^error: "b" was skipped, and has no reason to be: no CPU can be taken' <<'END'
+KTAP version 1
+1..3
+ok 1 a # SKIP needs two_CPUs
+ok 2 b # SKIP no CPU can be taken offline
+ok 3 c
+END
+
+# A reason has to be given.
+check ktap_skip_without_reason 1 "ktap.awk -v may_skip=two_CPUs" '^error: "a" was skipped' <<'END'
+KTAP version 1
+1..2
+ok 1 a # SKIP
+ok 2 b
+END
+
 check ktap_empty_suite 1 "ktap.awk -v kernel_log=1" '^error: "b" ran no test' <<'END'
 1..2
     1..1
