@@ -93,22 +93,22 @@ compiler_says()
 	grep -E 'warning:|[Ee]rror:|\*\*\*' "$1" | grep -v 'the compiler differs from' || :
 }
 
-# compile NAME KDIR SUBDIRS PATTERN VARIABLE=VALUE...
+# compile NAME KDIR SUBDIRS VARIABLE=VALUE...: logs are NAME/build.log and, of a copy of
+# defect.c, NAME-defect/build.log
 compile()
 {
-	_name=$1 _kdir=$2 _subdirs=$3 _pattern=$4
-	shift 4
+	_name=$1 _kdir=$2 _subdirs=$3
+	shift 3
 	# Silent, since it complains of modpost, too. What it says is in its log.
 	# shellcheck disable=SC2086 # a list of words
 	"$top/scripts/build-modules.sh" "$_kdir" "$work/$_name" KBUILD_MODPOST_WARN=1 "$@" \
 		$_subdirs >/dev/null 2>&1 || :
-	compiler_says "$work/$_name/build.log"
 	grep -q '^  LD \[M\] .*/pcpuref\.ko' "$work/$_name/build.log" ||
 		echo "pcpuref.ko was not made, see $work/$_name/build.log"
-	rm -f "$work"/defect/*.o
-	make -C "$_kdir" M="$work/defect" KBUILD_MODPOST_WARN=1 "$@" modules \
-		>"$work/defect/build.log" 2>&1 || :
-	compiler_says "$work/defect/build.log" | expect "$_pattern"
+	rm -rf "$work/$_name-defect"
+	cp -R "$work/defect" "$work/$_name-defect"
+	make -C "$_kdir" M="$work/$_name-defect" KBUILD_MODPOST_WARN=1 "$@" modules \
+		>"$work/$_name-defect/build.log" 2>&1 || :
 }
 
 # Headers of a distribution take the flags of its own compiler: clang needs others. They
@@ -122,22 +122,37 @@ STACKTRACE EXPERT KUNIT DEBUG_KERNEL PROVE_LOCKING DEBUG_LIST FAULT_INJECTION"
 		modules_prepare
 }
 
+# One build for three checks, the first time that one of them wants it: clang compiles,
+# sparse looks at each file, and kbuild keeps how it was compiled.
 # The kernel compiles with -Wall and -Wextra, less a few. W=12 takes more of these in.
 # Tables of tests leave their last members out, which are 0 then.
-check_clang()
+built=$work/clang.built
+rm -f "$built"
+clang_build()
 {
 	clang_kernel
-	compile clang "$dir" "$all" Wunused-but-set-variable CC=clang W=12 \
+	[ ! -e "$built" ] || return 0
+	compile clang "$dir" "$all" CC=clang W=12 C=2 CHECK=sparse \
 		KCFLAGS=-Wno-missing-field-initializers
+	: >"$built"
+}
+
+# What clang says ends with the name of the warning: "[-Wunused-variable]".
+check_clang()
+{
+	clang_build
+	compiler_says "$work/clang/build.log" | grep '\[-W\|rror:\|\*\*\*'
+	compiler_says "$work/clang-defect/build.log" | expect '\[-Wunused-but-set-variable'
 }
 
 # The kernel has everything that a module may be left out without.
 check_sparse()
 {
-	clang_kernel
-	compile sparse "$dir" "$all" "dereference of noderef" CC=clang C=2 CHECK=sparse
+	clang_build
+	compiler_says "$work/clang/build.log" | grep -v '\[-W'
+	compiler_says "$work/clang-defect/build.log" | expect "dereference of noderef"
 	for module in pcpuref_test_faults pcpuref_test_mistakes pcpuref_kunit_life; do
-		grep -q "^  CHECK .*/$module\.c" "$work/sparse/build.log" ||
+		grep -q "^  CHECK .*/$module\.c" "$work/clang/build.log" ||
 			echo "$module.c has not been checked"
 	done
 }
@@ -146,8 +161,9 @@ check_analyzer()
 {
 	assignments=$("$top/scripts/stock-kernel.sh" 6.12)
 	eval "$assignments"
-	compile analyzer "$KDIR" "$users" Wanalyzer-null-dereference \
-		KCFLAGS=-fanalyzer
+	compile analyzer "$KDIR" "$users" KCFLAGS=-fanalyzer
+	compiler_says "$work/analyzer/build.log"
+	compiler_says "$work/analyzer-defect/build.log" | expect Wanalyzer-null-dereference
 }
 
 # --- Other programs -------------------------------------------------------------------
@@ -174,17 +190,19 @@ tidy_checks()
 # It needs to know how each file is compiled: from what kbuild keeps.
 check_clang_tidy()
 {
-	clang_kernel
-	compile tidy "$dir" "$users" Wunused-but-set-variable CC=clang W=1
+	clang_build
+	# shellcheck disable=SC2086 # a list of words
+	folders=$(printf '|/%s' $users)
 	"$source/scripts/clang-tools/gen_compile_commands.py" -d "$dir" \
-		-o "$work/compile_commands.json" "$work/tidy" "$work/defect" 2>&1
+		-o "$work/compile_commands.json" "$work/clang" "$work/clang-defect" 2>&1
 	sed -n 's/^ *"file": "\(.*\)",*$/\1/p' "$work/compile_commands.json" |
+		grep -E "^$work/clang(-defect|(|/core$folders))/[^/]*\$" |
 		grep -v '\.mod\.c$' | sort -u >"$work/tidy-files"
 	[ "$(wc -l <"$work/tidy-files")" -gt 25 ] || echo "few files were compiled"
 	xargs -P "$(nproc)" -n 1 clang-tidy --quiet -p "$work" --checks="$(tidy_checks)" \
 		<"$work/tidy-files" >"$work/tidy.log" 2>/dev/null || :
-	grep -E '(warning|error): ' "$work/tidy.log" | grep -v "^$work/defect/" | sort -u
-	grep "^$work/defect/" "$work/tidy.log" | expect clang-analyzer-core.NullDereference
+	grep -E '(warning|error): ' "$work/tidy.log" | grep -v "^$work/clang-defect/" | sort -u
+	grep "^$work/clang-defect/" "$work/tidy.log" | expect clang-analyzer-core.NullDereference
 }
 
 # What is left out:
