@@ -507,6 +507,12 @@ static inline void helper_hit(struct helper *h)
 	__met;								\
 })
 
+/* A storm lasts until @end, and then until it has met all that its test requires. */
+static inline bool storm_goes_on(unsigned long end, bool met)
+{
+	return time_before(jiffies, end) || (!met && time_before(jiffies, end + PATIENCE));
+}
+
 /* A helper is ready, and will sleep next. */
 static inline void helper_ready_to_sleep(struct helper *h)
 {

@@ -104,7 +104,7 @@ static void pcpuref_concurrent_test_get_put_kill(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, released(c), 1);
 		helpers_reap();
 		pcpuref_exit(&c->ref);
-	} while (time_before(jiffies, end));
+	} while (storm_goes_on(end, hits));
 	KUNIT_EXPECT_GT(test, hits, 0);
 }
 
@@ -211,7 +211,7 @@ static void confirm_against_lookups(struct kunit *test, unsigned int flags)
 		KUNIT_EXPECT_EQ(test, life & 2 ? pcpuref_reinit(&c->ref) :
 					       pcpuref_resurrect(&c->ref), 0);
 		schedule_timeout_uninterruptible(1);
-	} while (time_before(jiffies, end));
+	} while (storm_goes_on(end, READ_ONCE(h[0]->hits)));
 	for (i = 0; i < n; i++) {
 		KUNIT_EXPECT_TRUE(test, helper_stop(h[i]));
 		KUNIT_EXPECT_EQ(test, h[i]->wrong, 0);
@@ -515,11 +515,10 @@ static void steer(struct race *r, bool put_came_first)
 		r->put_second++;
 }
 
-/* Until @end, and until both have come first. */
+/* Until both have come first. */
 static bool race_goes_on(const struct race *r, unsigned long end)
 {
-	return time_before(jiffies, end) ||
-	       ((!r->put_first || !r->put_second) && time_before(jiffies, end + PATIENCE));
+	return storm_goes_on(end, r->put_first && r->put_second);
 }
 
 static void put_in_race(struct helper *h)
@@ -717,8 +716,7 @@ static void pcpuref_concurrent_test_sync_exact(struct kunit *test)
 		pcpuref_barrier();
 		pcpuref_put_many(&c->ref, 41);
 		pcpuref_exit(&c->ref);
-	} while (time_before(jiffies, end) ||
-		 (hits <= n && time_before(jiffies, end + PATIENCE)));
+	} while (storm_goes_on(end, hits > n));
 	KUNIT_EXPECT_GT(test, hits, n);
 }
 
@@ -771,8 +769,7 @@ static void pcpuref_concurrent_test_word(struct kunit *test)
 		cond_resched();
 		seen = READ_ONCE(watcher->hits) && READ_ONCE(user[0]->hits) &&
 		       READ_ONCE(user[1]->hits);
-	} while (time_before(jiffies, end) ||
-		 (!seen && time_before(jiffies, end + PATIENCE)));
+	} while (storm_goes_on(end, seen));
 	KUNIT_EXPECT_TRUE(test, seen);
 	KUNIT_EXPECT_TRUE(test, helper_stop(watcher));
 	KUNIT_EXPECT_EQ(test, watcher->wrong, 0);
@@ -795,7 +792,7 @@ static void tick(struct timer_list *timer)
 	struct ticker *t = container_of(timer, struct ticker, timer);
 
 	if (pcpuref_tryget(&t->c->ref)) {
-		t->taken++;
+		WRITE_ONCE(t->taken, t->taken + 1);
 		pcpuref_get(&t->c->ref);
 		pcpuref_put_many(&t->c->ref, 2);
 	}
@@ -824,7 +821,7 @@ static void pcpuref_concurrent_test_softirq(struct kunit *test)
 		lives++;
 		KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 		cond_resched();
-	} while (time_before(jiffies, end));
+	} while (storm_goes_on(end, READ_ONCE(t->taken)));
 	WRITE_ONCE(t->stop, true);
 	timer_delete_sync(&t->timer);
 	KUNIT_EXPECT_GT(test, t->taken, 0);
@@ -880,8 +877,7 @@ static void pcpuref_concurrent_test_is_zero_exit(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, counted_init(c, 0), 0);
 		publish(&life, life + 1);
 		KUNIT_EXPECT_FALSE(test, pcpuref_is_zero(&c->ref));
-	} while (time_before(jiffies, end) ||
-		 (!READ_ONCE(h[0]->hits) && time_before(jiffies, end + PATIENCE)));
+	} while (storm_goes_on(end, READ_ONCE(h[0]->hits)));
 	for (i = 0; i < n; i++) {
 		KUNIT_EXPECT_TRUE(test, helper_stop(h[i]));
 		KUNIT_EXPECT_EQ(test, h[i]->wrong, 0);
@@ -1041,8 +1037,7 @@ static void pcpuref_concurrent_test_rcu_lookup(struct kunit *test)
 		found = 0;
 		for (i = 0; i < n; i++)
 			found += READ_ONCE(h[i]->hits);
-	} while ((time_before(jiffies, end) && nr < 20000) ||
-		 (!found && time_before(jiffies, end + PATIENCE)));
+	} while (storm_goes_on(end, found) && (nr < 20000 || !found));
 	old = rcu_replace_pointer(slot, NULL, true);
 	if (old)
 		KUNIT_EXPECT_EQ(test, pcpuref_kill(&old->ref), 0);

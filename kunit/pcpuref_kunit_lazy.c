@@ -1044,7 +1044,7 @@ static void pcpuref_lazy_test_storm_kill(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, released(c), 1);
 		expect_cold(test, c, 0);
 		pcpuref_exit(&c->ref);
-	} while (++round < 6 || time_before(jiffies, end));
+	} while (++round < 6 || storm_goes_on(end, hits));
 	KUNIT_EXPECT_GT(test, hits, 0);
 }
 

@@ -870,8 +870,7 @@ static void pcpuref_life_test_irq_safe_add(struct kunit *test)
 	timer_setup(&x->timer, softirq_get, TIMER_PINNED);
 	set_cpus_allowed_ptr(current, cpumask_of(raw_smp_processor_id()));
 	mod_timer(&x->timer, jiffies + 1);
-	for (end = jiffies + STORM; time_before(jiffies, end) ||
-	     (atomic_long_read(&x->taken) <= 2 && time_before(jiffies, end + PATIENCE)); taken++) {
+	for (end = jiffies + STORM; storm_goes_on(end, atomic_long_read(&x->taken) > 2); taken++) {
 		if (!(taken & 0xfff))
 			irq_work_queue(&x->irq_work);
 		pcpuref_get(&x->c->ref);

@@ -898,7 +898,7 @@ static void come_and_go(struct helper *h)
 			h->wrong++;
 			continue;
 		}
-		WRITE_ONCE(h->hits, h->hits + 1);
+		helper_hit(h);
 		WRITE_ONCE(h->result, id_of(c[i]));
 		/* Slower than a walk, which otherwise would have no end. */
 		udelay(PACE);
@@ -959,13 +959,15 @@ static void pcpuref_registry_test_walk_storm(struct kunit *test)
 		for (i = 0; i < STAYERS; i++)
 			KUNIT_EXPECT_EQ(test, met[i], 1);
 		walks++;
-	} while (time_before(jiffies, end));
+		changes = 0;
+		for (i = 0; i < n; i++)
+			changes += READ_ONCE(h[i]->hits);
+	} while (storm_goes_on(end, changes > n));
 	for (i = 0; i < n; i++)
 		WRITE_ONCE(h[i]->stop, true);
 	for (i = 0; i < n; i++) {
 		KUNIT_EXPECT_TRUE(test, helper_wait(h[i]));
 		KUNIT_EXPECT_EQ(test, h[i]->wrong, 0);
-		changes += h[i]->hits;
 	}
 	KUNIT_EXPECT_GT(test, changes, n);
 }
@@ -980,8 +982,7 @@ static void pcpuref_registry_test_inspect_storm(struct kunit *test)
 	u64 id, last = 0;
 
 	KUNIT_ASSERT_NOT_NULL(test, counts);
-	while (time_before(jiffies, end) ||
-	       ((!found || !gone) && time_before(jiffies, end + PATIENCE))) {
+	while (storm_goes_on(end, found && gone)) {
 		id = READ_ONCE(h->result);
 		if (id && pcpuref_inspect_id(id, &info, counts)) {
 			found++;

@@ -423,8 +423,7 @@ static void pcpuref_situations_test_zero_to_a_holder(struct kunit *test)
 		kunit_skip(test, "with one CPU a revival is not interrupted");
 	for (i = 0; i < n; i++)
 		helpers[i] = helper_start(test, look_for_zero, c, NULL);
-	while (time_before(jiffies, end) ||
-	       (hits <= 1000 && time_before(jiffies, end + PATIENCE))) {
+	while (storm_goes_on(end, hits > 1000)) {
 		pcpuref_kill(&c->ref);
 		while (!pcpuref_is_zero(&c->ref))
 			cpu_relax();

@@ -315,9 +315,7 @@ static void pcpuref_zero_test_storm(struct kunit *test)
 
 	for (i = 0; i < n; i++)
 		helpers[i] = helper_start(test, come_and_go, c, &asked_in_atomic_mode);
-	while (time_before(jiffies, end) ||
-	       ((!zeroes || hits <= 100 || !atomic_read(&asked_in_atomic_mode)) &&
-		time_before(jiffies, end + PATIENCE))) {
+	while (storm_goes_on(end, zeroes && hits > 100 && atomic_read(&asked_in_atomic_mode))) {
 		KUNIT_EXPECT_EQ(test, pcpuref_switch_to_atomic_sync(&c->ref), 0);
 		/* Also where they only run while this does not. */
 		if (turns++ % 4 == 0)
