@@ -375,7 +375,8 @@ static __always_inline int pcpuref_kill(struct pcpuref *ref)
  * @ref: an initialised reference
  *
  * When it returns 0, pcpuref_tryget_live() fails on every CPU. If the reference
- * is dying already, it only waits. Uses an expedited grace period; with
+ * is dying already, it only waits. Uses an expedited grace period, unless the
+ * kernel has only normal ones (rcupdate.rcu_normal, which PREEMPT_RT sets); with
  * PCPUREF_READERS_TASKS one of RCU-tasks before it. Pairs as
  * pcpuref_kill_and_confirm() does.
  *
@@ -538,8 +539,8 @@ static __always_inline int pcpuref_switch_to_atomic(struct pcpuref *ref,
  *
  * When it returns 0 the count is exact and contains no reference of the switch
  * itself. Pairs with pcpuref_switch_to_percpu(). From
- * percpu_ref_switch_to_atomic_sync(). Uses an expedited grace
- * period unless a switch is in flight already.
+ * percpu_ref_switch_to_atomic_sync(). Uses a grace period as pcpuref_kill_sync()
+ * does, not expedited if a switch is in flight.
  *
  * Context: task, may sleep.
  * Return: 0; -EINVAL after exit (reported); -ECANCELED if it exits meanwhile.

@@ -249,8 +249,8 @@ static noinline void report_token(enum pcpuref_misuse what, struct pcpuref *ref,
  * five seconds, and nothing is put: the object leaks rather than being freed in use. Pairs with
  * pcpuref_get_tracked() and its kin.
  *
- * Context: any that the release function allows, but NMI; on PREEMPT_RT no hard
- * interrupt, since it frees memory.
+ * Context: any that the release function allows, but NMI. It frees memory: on PREEMPT_RT
+ * neither preemption nor interrupts may be disabled, nor a raw spinlock held.
  * Return: 0, or -EINVAL if that was misuse.
  */
 int pcpuref_put_tracked(struct pcpuref *ref, struct pcpuref_token *token)
