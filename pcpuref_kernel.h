@@ -32,9 +32,11 @@
  * the kernel's own compile to an add at an address relative to the instruction
  * pointer. Some Intel cores forward the result of such an add to the next one slowly: a
  * get and a put take three times as long as those of percpu_ref. With the address of
- * preempt_count in a register they do not. Its name depends on the version.
+ * preempt_count in a register they do not. Its name depends on the version. With
+ * HAVE_PREEMPT_LAZY, of the PREEMPT_RT patches, the kernel's own look at more than that count.
  */
-#if defined(CONFIG_X86_64) && defined(CONFIG_PREEMPTION) && !defined(CONFIG_UML)
+#if defined(CONFIG_X86_64) && defined(CONFIG_PREEMPTION) && !defined(CONFIG_UML) && \
+	!defined(CONFIG_HAVE_PREEMPT_LAZY)
 #if KERNEL_VERSION(6, 2, 0) <= LINUX_VERSION_CODE && \
 	KERNEL_VERSION(6, 15, 0) > LINUX_VERSION_CODE
 #define PCPUREF_PREEMPT_COUNT	pcpu_hot.preempt_count
