@@ -8,8 +8,8 @@
 #	Caught-by: SUITE
 #	Fails: TEXT
 #
-# where TEXT is in the name of a case of SUITE that fails, in an error, or, of litmus, in what
-# is missing; and SUITE is one of
+# where TEXT, of one of several such lines, is in the name of a case of SUITE that fails, in an
+# error, or, of litmus, in what is missing; and SUITE is one of
 #
 #	kunit up|smp SUITE...			as of kunit.sh
 #	selftest KERNEL PROGRAM... SUITE...	programs end in .sh; suites of kunit.sh
@@ -42,7 +42,7 @@ failed=0
 
 field()
 {
-	sed -n "s/^$2: *//p; /^diff /q" "$1" | head -n 1
+	sed -n "s/^$2: *//p; /^diff /q" "$1"
 }
 
 : >"$work/list"
