@@ -568,12 +568,12 @@ may_skip()
 	uml-up | uml-clang) _reasons="needs two CPUs|with one CPU" ;;
 	uml-smp) ;;
 	# debug-check.sh has another task for KUnit.
-	kasan | kcsan) _reasons="no pcpuref_kunit_" ;;
+	kasan) _reasons="no pcpuref_kunit_" ;;
+	kcsan) _reasons="no pcpuref_kunit_|/sys/kernel/debug/failslab" ;;
 	clang) _reasons="/sys/kernel/debug/failslab" ;;
 	*) _reasons="/sys/kernel/debug/failslab|needs lockdep" ;;
 	esac
 	case $1 in
-	kcsan) _reasons="$_reasons|/sys/kernel/debug/failslab" ;;
 	*-rt) _reasons="$_reasons|lock sleeps on PREEMPT_RT" ;;
 	*-arm64) _reasons="$_reasons|NMI on this architecture|has no RCU-tasks" ;;
 	*-i386) _reasons="$_reasons|kallsyms does not list exports" ;;
