@@ -494,6 +494,16 @@ static inline void helper_hit(struct helper *h)
 	WRITE_ONCE(h->hits, h->hits + 1);
 }
 
+/* So far: they may go on. */
+static inline unsigned long hits_of(struct helper **h, int n)
+{
+	unsigned long hits = 0;
+
+	while (n--)
+		hits += READ_ONCE(h[n]->hits);
+	return hits;
+}
+
 /* False: it does not come true, for too long. */
 #define wait_until(condition)						\
 ({									\

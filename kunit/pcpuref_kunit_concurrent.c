@@ -515,7 +515,7 @@ static void steer(struct race *r, bool put_came_first)
 		r->put_second++;
 }
 
-/* Until both have come first. */
+/* Until @end, and until both have come first. */
 static bool race_goes_on(const struct race *r, unsigned long end)
 {
 	return storm_goes_on(end, r->put_first && r->put_second);
@@ -1034,9 +1034,7 @@ static void pcpuref_concurrent_test_rcu_lookup(struct kunit *test)
 			schedule_timeout_uninterruptible(1);
 		else
 			cond_resched();
-		found = 0;
-		for (i = 0; i < n; i++)
-			found += READ_ONCE(h[i]->hits);
+		found = hits_of(h, n);
 	} while (storm_goes_on(end, found) && (nr < 20000 || !found));
 	old = rcu_replace_pointer(slot, NULL, true);
 	if (old)

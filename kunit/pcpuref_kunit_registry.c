@@ -959,9 +959,7 @@ static void pcpuref_registry_test_walk_storm(struct kunit *test)
 		for (i = 0; i < STAYERS; i++)
 			KUNIT_EXPECT_EQ(test, met[i], 1);
 		walks++;
-		changes = 0;
-		for (i = 0; i < n; i++)
-			changes += READ_ONCE(h[i]->hits);
+		changes = hits_of(h, n);
 	} while (storm_goes_on(end, changes > n));
 	for (i = 0; i < n; i++)
 		WRITE_ONCE(h[i]->stop, true);

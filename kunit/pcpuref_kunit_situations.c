@@ -429,9 +429,7 @@ static void pcpuref_situations_test_zero_to_a_holder(struct kunit *test)
 			cpu_relax();
 		KUNIT_EXPECT_EQ(test, pcpuref_reinit(&c->ref), 0);
 		cond_resched();
-		hits = 0;
-		for (i = 0; i < n; i++)
-			hits += READ_ONCE(helpers[i]->hits);
+		hits = hits_of(helpers, n);
 	}
 	for (i = 0; i < n; i++) {
 		KUNIT_EXPECT_TRUE(test, helper_stop(helpers[i]));

@@ -323,9 +323,7 @@ static void pcpuref_zero_test_storm(struct kunit *test)
 		zeroes += pcpuref_is_zero(&c->ref);
 		KUNIT_EXPECT_EQ(test, pcpuref_switch_to_percpu(&c->ref), 0);
 		cond_resched();
-		hits = 0;
-		for (i = 0; i < n; i++)
-			hits += READ_ONCE(helpers[i]->hits);
+		hits = hits_of(helpers, n);
 	}
 	for (i = 0; i < n; i++) {
 		KUNIT_EXPECT_TRUE(test, helper_stop(helpers[i]));
